@@ -1,0 +1,91 @@
+//! What sources report.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::{NamespacedName, Node, Pod, Service, Slice};
+
+/// One thing that a source has seen. Upserts carry the whole new object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A Service was added or changed.
+    Service(Arc<Service>),
+    /// A Service is gone.
+    ServiceGone(NamespacedName),
+    /// A slice was added or changed.
+    Slice(Arc<Slice>),
+    /// A slice is gone; its own name, not the Service's.
+    SliceGone(NamespacedName),
+    /// A Node was added or changed. Nodes other than this one are ignored by the store.
+    Node(Box<Node>),
+    /// A Node is gone.
+    NodeGone(Arc<str>),
+    /// A ServiceCIDR object was added or changed.
+    ServiceCidr {
+        /// Its name.
+        name: Arc<str>,
+        /// `spec.cidrs`.
+        cidrs: Vec<IpNet>,
+    },
+    /// A ServiceCIDR object is gone.
+    ServiceCidrGone(Arc<str>),
+    /// A Pod was added or changed.
+    Pod(Box<Pod>),
+    /// A Pod is gone.
+    PodGone(NamespacedName),
+    /// A Namespace exists.
+    Namespace(Arc<str>),
+    /// A Namespace is gone.
+    NamespaceGone(Arc<str>),
+    /// All addresses that this node's kernel has now, in the kernel's order, each once.
+    KernelAddresses(Vec<IpAddr>),
+    /// Something is wrong with one object; reported again when it changes.
+    Problem(Problem),
+    /// What was wrong with the subject is mended, or the object is gone.
+    ProblemSolved(Subject),
+    /// The source of this name has delivered its whole first list.
+    Synced(&'static str),
+}
+
+/// What a Problem is about: the identity under which it is replaced or solved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// Where the object came from: a file's path, or empty.
+    pub origin: Arc<str>,
+    /// `Kind namespace/name`, or what is known of it (`document 3`).
+    pub object: Arc<str>,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin.is_empty() {
+            write!(f, "{}", self.object)
+        } else {
+            write!(f, "{}: {}", self.origin, self.object)
+        }
+    }
+}
+
+/// One object that cannot be honoured, wholly or in part. It hurts only itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What it is about.
+    pub subject: Subject,
+    /// The field, as a path (`spec.ports[0].port`); empty when it is the object as a whole.
+    pub field: String,
+    /// What is wrong, what was done instead, what to fix.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.subject)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}

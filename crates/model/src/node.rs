@@ -1,0 +1,87 @@
+//! This node, and what is known of the pods on it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::{IpFamily, NamespacedName};
+
+/// The Node object, as far as a proxy needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// `status.addresses`: InternalIP entries first, then ExternalIP, each in the object's order.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs`.
+    pub pod_cidrs: Vec<IpNet>,
+    /// The label `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// Keys of `spec.taints`.
+    pub taints: Vec<Arc<str>>,
+}
+
+/// A Pod, as far as it tells which addresses live on which node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name.
+    pub name: NamespacedName,
+    /// `spec.nodeName`, if it is scheduled.
+    pub node: Option<Arc<str>>,
+    /// `status.podIPs`.
+    pub ips: Vec<IpAddr>,
+    /// `spec.hostNetwork`: its addresses are the node's.
+    pub host_network: bool,
+}
+
+/// What is known of this node: its Node object, and the addresses that its kernel has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// The Node object of this node, once it was seen.
+    pub node: Option<Node>,
+    /// Addresses that the kernel answers for, loopback included. Empty until the kernel was asked.
+    pub kernel_addresses: Vec<IpAddr>,
+}
+
+impl NodeFacts {
+    /// The primary address of a family: the Node's first InternalIP (then ExternalIP), or else the first
+    /// address of the kernel that a remote host could use.
+    pub fn primary(&self, family: IpFamily) -> Option<IpAddr> {
+        let of_family = |ip: &&IpAddr| IpFamily::of(**ip) == family;
+        let from_node = self.node.iter().flat_map(|n| &n.addresses).find(of_family);
+        from_node
+            .or_else(|| self.kernel_addresses.iter().filter(of_family).find(|ip| is_routable(ip)))
+            .copied()
+    }
+
+    /// Every address that is this node's, without repetition: the Node object's and the kernel's.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let mut all: Vec<IpAddr> = self.node.iter().flat_map(|n| n.addresses.iter().copied()).collect();
+        all.extend(&self.kernel_addresses);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Whether `ip` is one of the node's own addresses (loopback always is).
+    pub fn owns(&self, ip: IpAddr) -> bool {
+        ip.is_loopback()
+            || self.kernel_addresses.contains(&ip)
+            || self.node.as_ref().is_some_and(|n| n.addresses.contains(&ip))
+    }
+
+    /// The node's zone, for topology hints.
+    pub fn zone(&self) -> Option<&str> {
+        self.node.as_ref()?.zone.as_deref()
+    }
+}
+
+fn is_routable(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    }
+}

@@ -1,0 +1,131 @@
+//! A Service, as far as a proxy needs it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::{FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};
+
+/// `spec.type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceType {
+    /// Reachable by its ClusterIP (and externalIPs, if it has any).
+    #[default]
+    ClusterIp,
+    /// Also by a port of each node.
+    NodePort,
+    /// Also by the addresses that a load balancer reports.
+    LoadBalancer,
+    /// A DNS alias; a proxy skips it.
+    ExternalName,
+}
+
+/// `internalTrafficPolicy` and `externalTrafficPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrafficPolicy {
+    /// Any usable endpoint.
+    #[default]
+    Cluster,
+    /// Only endpoints on this node.
+    Local,
+}
+
+/// One entry of `spec.ports`. `targetPort` is not kept: slices carry resolved ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// The port's name, empty when it has none.
+    pub name: Arc<str>,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The port on VIPs, 1 to 65535.
+    pub port: u16,
+    /// The nodePort, 0 when there is none.
+    pub node_port: u16,
+}
+
+/// A Service with canonical addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: NamespacedName,
+    /// `metadata.creationTimestamp` in seconds since 1970, if known; the older Service wins a conflict.
+    pub created: Option<i64>,
+    /// `spec.type`.
+    pub kind: ServiceType,
+    /// ClusterIPs, at most one a family; empty for a headless Service.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.externalIPs`.
+    pub external_ips: Vec<IpAddr>,
+    /// Load balancer addresses with `ipMode` VIP (or none given).
+    pub load_balancer_ips: Vec<IpAddr>,
+    /// `spec.loadBalancerSourceRanges`.
+    pub source_ranges: Vec<IpNet>,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_policy: TrafficPolicy,
+    /// `spec.externalTrafficPolicy`.
+    pub external_policy: TrafficPolicy,
+    /// ClientIP affinity and its timeout in seconds (1 to 86400).
+    pub affinity_seconds: Option<u32>,
+    /// `spec.healthCheckNodePort`, 0 when there is none.
+    pub health_check_node_port: u16,
+    /// The label `service.kubernetes.io/service-proxy-name` is set: another proxy's work.
+    pub other_proxy: bool,
+    /// `spec.ports`.
+    pub ports: Vec<ServicePort>,
+}
+
+impl Service {
+    /// Whether this proxy has to do anything for the Service.
+    pub fn is_proxied(&self) -> bool {
+        !self.other_proxy && self.kind != ServiceType::ExternalName && !self.cluster_ips.is_empty()
+    }
+
+    /// The ClusterIP of a family.
+    pub fn cluster_ip(&self, family: IpFamily) -> Option<IpAddr> {
+        self.cluster_ips.iter().copied().find(|ip| IpFamily::of(*ip) == family)
+    }
+
+    /// The families in which the Service exists for a proxy: those in which it has a ClusterIP.
+    pub fn families(&self) -> impl Iterator<Item = IpFamily> + '_ {
+        IpFamily::ALL.into_iter().filter(|f| self.is_proxied() && self.cluster_ip(*f).is_some())
+    }
+
+    /// Addresses besides the ClusterIP that lead to the Service, of one family, without repetition.
+    pub fn external_addresses(&self, family: IpFamily) -> Vec<IpAddr> {
+        let mut found = Vec::new();
+        for ip in self.external_ips.iter().chain(&self.load_balancer_ips) {
+            if IpFamily::of(*ip) == family && !found.contains(ip) && Some(*ip) != self.cluster_ip(family) {
+                found.push(*ip);
+            }
+        }
+        found
+    }
+
+    /// Whether anything outside the cluster can address the port: only then does `externalTrafficPolicy`
+    /// mean anything.
+    pub fn externally_accessible(&self, port: &ServicePort, family: IpFamily) -> bool {
+        port.node_port != 0 || !self.external_addresses(family).is_empty()
+    }
+
+    /// The name of one of its ports.
+    pub fn port_name(&self, port: &ServicePort) -> ServicePortName {
+        ServicePortName { service: self.name.clone(), port: Arc::clone(&port.name), protocol: port.protocol }
+    }
+
+    /// Every frontend that the Service asks for.
+    pub fn frontend_keys(&self) -> Vec<FrontendKey> {
+        let mut keys = Vec::new();
+        for family in self.families() {
+            for port in &self.ports {
+                let vips = self.cluster_ip(family).into_iter().chain(self.external_addresses(family));
+                keys.extend(vips.map(|ip| FrontendKey::Vip { ip, protocol: port.protocol, port: port.port }));
+                if port.node_port != 0 {
+                    let protocol = port.protocol;
+                    keys.push(FrontendKey::NodePort { family, protocol, port: port.node_port });
+                }
+            }
+        }
+        keys
+    }
+}
