@@ -1,0 +1,94 @@
+//! Why an endpoint is not used.
+
+use model::{Endpoint, EndpointAddr, IpFamily, ServiceEntry, ServicePort};
+
+use crate::choose::{HintUse, is_usable};
+use crate::{Candidate, Choice};
+
+/// An endpoint that a packet cannot reach, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excluded {
+    /// Its address, with a port if its slice has one for this ServicePort.
+    pub endpoint: String,
+    /// Why, in a sentence's words.
+    pub reason: String,
+}
+
+/// Judges every endpoint of the Service that is not in `reachable`.
+pub(crate) fn excluded(
+    entry: &ServiceEntry,
+    port: &ServicePort,
+    family: IpFamily,
+    found: &[Candidate<'_>],
+    choice: &Choice,
+    reachable: &[EndpointAddr],
+    local_only: bool,
+) -> Vec<Excluded> {
+    let missed = found.iter().filter(|c| reachable.binary_search(&c.addr).is_err());
+    let mut all: Vec<Excluded> = missed
+        .map(|c| Excluded { endpoint: c.addr.to_string(), reason: reason(c, found, choice, local_only) })
+        .collect();
+    all.extend(unjoined(entry, port, family));
+    all
+}
+
+fn reason(c: &Candidate<'_>, found: &[Candidate<'_>], choice: &Choice, local_only: bool) -> String {
+    let conditions = c.endpoint.conditions;
+    if !is_usable(c) {
+        return match (conditions.terminating, conditions.serving) {
+            (true, _) => "terminating, and it no longer serves".into(),
+            (false, true) => "not ready, though it serves".into(),
+            (false, false) => "not ready".into(),
+        };
+    }
+    if local_only && !c.local {
+        return match &c.endpoint.node {
+            Some(node) => format!("on node {node}, and the traffic policy is Local"),
+            None => "its slice names no node, and the traffic policy is Local".into(),
+        };
+    }
+    if !conditions.ready {
+        let scope = if local_only { "ready endpoints exist on this node" } else { "ready endpoints exist" };
+        debug_assert!(found.iter().any(|other| other.endpoint.conditions.ready));
+        return format!("terminating, and {scope}");
+    }
+    hint_reason(c.endpoint, choice.hints)
+}
+
+fn hint_reason(endpoint: &Endpoint, hints: HintUse) -> String {
+    let hinted = endpoint.hints.as_deref();
+    match hints {
+        HintUse::Node => {
+            let nodes = hinted.map(|h| h.nodes.join(", ")).unwrap_or_default();
+            format!(
+                "hints send it traffic of node {nodes} only, and other endpoints are hinted for this node"
+            )
+        }
+        HintUse::Zone => {
+            let zones = hinted.map(|h| h.zones.join(", ")).unwrap_or_default();
+            format!(
+                "hints send it traffic of zone {zones} only, and other endpoints are hinted for this zone"
+            )
+        }
+        HintUse::Ignored => "not in the list that this traffic uses".into(),
+    }
+}
+
+/// Endpoints whose slices do not fit the port at all: another family, or no port of that name.
+fn unjoined(entry: &ServiceEntry, port: &ServicePort, family: IpFamily) -> Vec<Excluded> {
+    let mut all = Vec::new();
+    for slice in entry.slices.values() {
+        let joined = slice.ports.iter().any(|p| p.name == port.name && p.protocol == port.protocol);
+        let reason = if slice.family != family {
+            format!("its slice {} is {}, the frontend is {family}", slice.name.name, slice.family)
+        } else if !joined {
+            let wanted = if port.name.is_empty() { "no name" } else { &*port.name };
+            format!("its slice {} has no port named {wanted}/{}", slice.name.name, port.protocol)
+        } else {
+            continue;
+        };
+        let each = |e: &Endpoint| Excluded { endpoint: e.ip.to_string(), reason: reason.clone() };
+        all.extend(slice.endpoints.iter().map(each));
+    }
+    all
+}
