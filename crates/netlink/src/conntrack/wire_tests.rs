@@ -1,0 +1,139 @@
+use super::*;
+use crate::attr::HEADER;
+
+fn v4_flow() -> Flow {
+    Flow {
+        protocol: 17,
+        original: Tuple {
+            src: "10.0.0.1".parse().unwrap(),
+            dst: "10.96.0.10".parse().unwrap(),
+            sport: 40_000,
+            dport: 53,
+        },
+        reply: Tuple {
+            src: "10.1.2.3".parse().unwrap(),
+            dst: "10.0.0.1".parse().unwrap(),
+            sport: 5353,
+            dport: 40_000,
+        },
+        zone: 0,
+        id: 0xdead_beef,
+        status: 0x1a8,
+    }
+}
+
+fn v6_flow() -> Flow {
+    let turn = |ip: &str| ip.parse().unwrap();
+    let mut flow = v4_flow();
+    (flow.original.src, flow.original.dst) = (turn("fd00::1"), turn("fd00:96::a"));
+    (flow.reply.src, flow.reply.dst) = (turn("fd00::2"), turn("fd00::1"));
+    flow.protocol = 132;
+    flow
+}
+
+/// What the kernel says of a flow, with the zone where `put_zone` writes it.
+fn told(flow: &Flow, protocol: u8, put_zone: impl FnOnce(&mut Buffer)) -> Vec<u8> {
+    let mut buffer = Buffer::default();
+    put_nfgenmsg(&mut buffer, Family::of(flow.original.dst));
+    buffer.nested(CTA_TUPLE_ORIG, |b| {
+        put_tuple(b, protocol, &flow.original);
+        put_zone(b);
+    });
+    buffer.nested(CTA_TUPLE_REPLY, |b| put_tuple(b, protocol, &flow.reply));
+    buffer.put_be32(CTA_STATUS, flow.status);
+    buffer.put_be32(7, 30);
+    buffer.put_be32(CTA_ID, flow.id);
+    buffer.bytes().to_vec()
+}
+
+fn read(payload: &[u8]) -> Option<Flow> {
+    flow(&Reply { kind: CT_NEW, flags: 0, sequence: 1, payload })
+}
+
+#[test]
+fn flows_of_both_families_are_read() {
+    for flow in [v4_flow(), v6_flow()] {
+        assert_eq!(read(&told(&flow, flow.protocol, |_| {})), Some(flow));
+    }
+}
+
+#[test]
+fn the_zone_may_be_of_the_flow_or_of_its_original_direction() {
+    let flow = v4_flow();
+    let inside = told(&flow, 17, |b| b.put(CTA_TUPLE_ZONE, &[0, 9]));
+    assert_eq!(read(&inside).unwrap().zone, 9);
+    let mut outside = told(&flow, 17, |_| {});
+    outside.extend([6, 0, 18, 0, 1, 2, 0, 0]);
+    assert_eq!(read(&outside).unwrap().zone, 0x102);
+}
+
+#[test]
+fn other_protocols_and_other_messages_are_no_flows() {
+    let payload = told(&v4_flow(), 1, |_| {});
+    assert_eq!(read(&payload), None);
+    let payload = told(&v4_flow(), 17, |_| {});
+    assert_eq!(flow(&Reply { kind: CT_DELETE, flags: 0, sequence: 1, payload: &payload }), None);
+}
+
+#[test]
+fn no_truncation_panics_or_reads_as_a_flow() {
+    let payload = told(&v6_flow(), 132, |_| {});
+    for length in 0..payload.len() {
+        assert_eq!(read(&payload[..length]), None, "{length}");
+    }
+}
+
+#[test]
+fn a_deletion_names_tuple_id_and_zone() {
+    let mut buffer = Buffer::default();
+    put_delete(&mut buffer, &Flow { zone: 5, ..v4_flow() }, true, 3);
+    let bytes = buffer.bytes();
+    assert_eq!(bytes[..4], (bytes.len() as u32).to_ne_bytes());
+    assert_eq!(bytes[4..8], [2, 1, 5, 0]);
+    assert_eq!(bytes[HEADER..HEADER + 4], [2, 0, 0, 0]);
+    let attrs = Attrs(&bytes[HEADER + 4..]);
+    assert_eq!(tuple(attrs.find(CTA_TUPLE_ORIG).unwrap().nested()), Some(v4_flow().original));
+    assert_eq!(attrs.number(CTA_ID), Some(0xdead_beef));
+    assert_eq!(attrs.find(CTA_ZONE).unwrap().payload, [0, 5]);
+}
+
+fn dump_request(filter: &Filter, in_kernel: bool) -> Vec<u8> {
+    let mut buffer = Buffer::default();
+    put_dump(&mut buffer, filter, in_kernel, 1);
+    buffer.bytes()[HEADER + 4..].to_vec()
+}
+
+fn flags(request: &[u8]) -> Option<u32> {
+    let payload = Attrs(request).find(CTA_FILTER)?.nested().find(CTA_FILTER_ORIG_FLAGS)?.payload;
+    Some(u32::from_ne_bytes(payload.try_into().unwrap()))
+}
+
+#[test]
+fn the_kernel_gets_address_protocol_and_port() {
+    let filter = Filter {
+        protocol: Some(17),
+        original_dst: Some("10.96.0.10".parse().unwrap()),
+        original_dport: Some(53),
+        ..Filter::all(Family::V4)
+    };
+    let request = dump_request(&filter, true);
+    assert_eq!(flags(&request), Some(FLAG_IP_DST | FLAG_PROTO_NUM | FLAG_PROTO_DST_PORT));
+    let tuple = Attrs(&request).find(CTA_TUPLE_ORIG).unwrap().nested();
+    assert_eq!(
+        tuple.find(CTA_TUPLE_IP).unwrap().nested().find(CTA_IP_V4_DST).unwrap().payload,
+        [10, 96, 0, 10]
+    );
+    let ports = tuple.find(CTA_TUPLE_PROTO).unwrap().nested();
+    assert_eq!((ports.number(CTA_PROTO_NUM), ports.number(CTA_PROTO_DST_PORT)), (Some(17), Some(53)));
+    assert_eq!(dump_request(&filter, false), []);
+}
+
+#[test]
+fn what_the_kernel_would_get_wrong_is_kept_from_it() {
+    let v6 = Filter { original_dst: Some("fd00::1".parse().unwrap()), ..Filter::all(Family::V6) };
+    assert_eq!(dump_request(&v6, true), []);
+    let port_alone = Filter { original_dport: Some(53), ..Filter::all(Family::V4) };
+    assert_eq!(dump_request(&port_alone, true), []);
+    let v6 = Filter { protocol: Some(6), original_dport: Some(53), ..v6 };
+    assert_eq!(flags(&dump_request(&v6, true)), Some(FLAG_PROTO_NUM | FLAG_PROTO_DST_PORT));
+}

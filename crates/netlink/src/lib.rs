@@ -1,0 +1,26 @@
+//! Talk to the kernel rightly: netlink sockets, batches, acks and dumps.
+//!
+//! ```text
+//!   attr     bytes <-> attributes            (pure)
+//!   socket   one AF_NETLINK socket           (the only unsafe code of the project)
+//!   nft      nf_tables: expressions, sets, transactions, dumps
+//!   conntrack  filtered dumps and deletion of flows
+//!   route    this node's addresses, and the news of them
+//! ```
+//!
+//! Invariants:
+//! * no policy: this crate knows messages, not Services;
+//! * every reply is bounded and checked before it is read; the kernel is trusted, a truncated buffer is not;
+//! * an error names the request and what the kernel said (its extended acknowledgement), not only an errno.
+
+pub mod attr;
+pub mod conntrack;
+mod error;
+mod memory;
+pub mod nft;
+pub mod route;
+mod socket;
+
+pub use error::NetlinkError;
+pub use memory::give_back_memory;
+pub use socket::{Reply, Socket};

@@ -1,0 +1,132 @@
+//! What the kernel has.
+
+use super::expr::Expr;
+use super::set::{Element, SetSpec};
+use super::{Family, Message, begin};
+use crate::attr::{Attrs, Buffer};
+use crate::{NetlinkError, Reply, Socket};
+
+/// Times that a dump disturbed by other commits is tried again.
+const ATTEMPTS: u32 = 8;
+const DUMP: u16 = libc::NLM_F_DUMP as u16;
+
+/// A chain as the kernel lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainInfo {
+    /// Its name.
+    pub name: String,
+    /// Hook number, priority and type, for a base chain.
+    pub hook: Option<(u32, i32, String)>,
+}
+
+/// A rule as the kernel lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// The chain it is in.
+    pub chain: String,
+    /// Its expressions.
+    pub exprs: Vec<Expr>,
+}
+
+/// The generation of the whole ruleset: it grows by one with each commit of anybody. Costs about 3 us.
+pub fn generation(socket: &mut Socket) -> Result<u32, NetlinkError> {
+    let sequence = socket.sequences(1);
+    let mut buffer = Buffer::default();
+    let mark = begin(&mut buffer, Message::GetGeneration, 0, libc::NLM_F_ACK as u16, sequence);
+    buffer.end_message(mark);
+    let mut found = None;
+    socket.request(buffer.bytes(), sequence, |reply| found = body(&reply).number(1).or(found))?;
+    found.ok_or(NetlinkError::Malformed("no generation"))
+}
+
+/// Chains of one table; none if there is no such table.
+pub fn chains(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<ChainInfo>, NetlinkError> {
+    collect(
+        socket,
+        Message::GetChain,
+        family,
+        |b| b.put_str(1, table),
+        |attrs| (attrs.text(1) == Some(table)).then(|| decode_chain(attrs)).flatten(),
+    )
+}
+
+/// Rules of one table, in their order within each chain.
+pub fn rules(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<RuleInfo>, NetlinkError> {
+    collect(
+        socket,
+        Message::GetRule,
+        family,
+        |b| b.put_str(1, table),
+        |attrs| {
+            let chain = attrs.text(2).filter(|_| attrs.text(1) == Some(table))?.to_owned();
+            let exprs = attrs.find(4).map_or(Attrs(&[]), |a| a.nested());
+            Some(RuleInfo { chain, exprs: exprs.filter_map(Expr::decode).collect() })
+        },
+    )
+}
+
+/// Named sets and maps of one table.
+pub fn sets(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<SetSpec>, NetlinkError> {
+    collect(
+        socket,
+        Message::GetSet,
+        family,
+        |b| b.put_str(1, table),
+        |attrs| SetSpec::decode(attrs).filter(|(owner, _)| owner == table).map(|(_, spec)| spec),
+    )
+}
+
+/// Elements of one set.
+pub fn elements(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    set: &str,
+) -> Result<Vec<Element>, NetlinkError> {
+    let request = |b: &mut Buffer| {
+        b.put_str(1, table);
+        b.put_str(2, set);
+    };
+    let lists = collect(socket, Message::GetElement, family, request, |attrs| {
+        let list = attrs.find(3)?.nested();
+        Some(list.filter_map(|e| Element::decode(e.nested())).collect::<Vec<_>>())
+    })?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+fn decode_chain(attrs: Attrs<'_>) -> Option<ChainInfo> {
+    let hook = attrs.find(4).and_then(|hook| {
+        let hook = hook.nested();
+        Some((hook.number(1)?, hook.number(2)? as i32, attrs.text(7)?.to_owned()))
+    });
+    Some(ChainInfo { name: attrs.text(3)?.to_owned(), hook })
+}
+
+fn collect<T>(
+    socket: &mut Socket,
+    message: Message,
+    family: Family,
+    fill: impl Fn(&mut Buffer),
+    decode: impl Fn(Attrs<'_>) -> Option<T>,
+) -> Result<Vec<T>, NetlinkError> {
+    for _ in 0..ATTEMPTS {
+        let sequence = socket.sequences(1);
+        let mut buffer = Buffer::default();
+        let mark = begin(&mut buffer, message, family as u8, DUMP, sequence);
+        fill(&mut buffer);
+        buffer.end_message(mark);
+        let mut found = Vec::new();
+        match socket.dump(buffer.bytes(), sequence, |reply| found.extend(decode(body(&reply)))) {
+            Ok(true) => return Ok(found),
+            Ok(false) => {}
+            Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(Vec::new()),
+            Err(error) if error.errno() == Some(libc::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(NetlinkError::Interrupted(ATTEMPTS))
+}
+
+fn body<'a>(reply: &Reply<'a>) -> Attrs<'a> {
+    Attrs(reply.payload.get(4..).unwrap_or(&[]))
+}
