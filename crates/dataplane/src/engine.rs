@@ -1,0 +1,277 @@
+//! The reconcile loop's state: everything between a Change and a committed kernel.
+
+use std::sync::Arc;
+
+use model::{Change, NamespacedName, Problem, Store, Subject, Touched};
+use resolve::{Conflict, ProxyConfig, resolve};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Plan};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    Ground,
+    Service(NamespacedName),
+}
+
+/// What one sync did.
+#[derive(Debug, Default)]
+pub struct SyncReport {
+    /// Objects created, updated or deleted in the kernel.
+    pub writes: usize,
+    /// Services that were resolved again.
+    pub resolved: usize,
+    /// Conntrack flows to look at.
+    pub flows: Vec<FlowCheck>,
+    /// Problems that appeared or changed.
+    pub problems: Vec<Problem>,
+    /// The list of contested frontends changed.
+    pub conflicts_changed: bool,
+    /// It compared everything with the kernel.
+    pub full: Option<FullReport>,
+}
+
+/// What a full comparison found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FullReport {
+    /// Objects of ours that the kernel had.
+    pub observed: usize,
+    /// Objects that differed.
+    pub differed: usize,
+}
+
+/// Holds the store, the ledger and the dataplane together. Does no I/O but the dataplane's.
+#[derive(Debug)]
+pub struct Engine<D: Dataplane> {
+    store: Store,
+    config: ProxyConfig,
+    dataplane: D,
+    ledger: Ledger<Owner, D::Key, D::Value>,
+    touched: Touched,
+    flows: FlowTracker,
+    conflicts: FxHashMap<NamespacedName, Vec<Problem>>,
+    waiting_for: FxHashSet<&'static str>,
+    /// Flows to look at once the kernel has the rules.
+    due: Vec<FlowCheck>,
+    full: bool,
+    first: bool,
+}
+
+impl<D: Dataplane> Engine<D> {
+    /// An engine that programs nothing before every source in `sources` has said [`Change::Synced`].
+    pub fn new(store: Store, config: ProxyConfig, dataplane: D, sources: &[&'static str]) -> Self {
+        Self {
+            store,
+            config,
+            dataplane,
+            ledger: Ledger::default(),
+            touched: Touched { node: true, ..Touched::default() },
+            flows: FlowTracker::default(),
+            conflicts: FxHashMap::default(),
+            waiting_for: sources.iter().copied().collect(),
+            due: Vec::new(),
+            full: true,
+            first: true,
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ProxyConfig {
+        &self.config
+    }
+
+    /// The dataplane.
+    pub fn dataplane(&self) -> &D {
+        &self.dataplane
+    }
+
+    /// The dataplane, for questions to its kernel.
+    pub fn dataplane_mut(&mut self) -> &mut D {
+        &mut self.dataplane
+    }
+
+    /// Number of desired objects.
+    pub fn object_count(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// Every desired object, in no order.
+    pub fn objects(&self) -> impl Iterator<Item = (&D::Key, &D::Value)> {
+        self.ledger.iter()
+    }
+
+    /// The desired objects of one Service.
+    pub fn objects_of(&self, service: &NamespacedName) -> Vec<(D::Key, D::Value)> {
+        let keys = self.ledger.owned(&Owner::Service(service.clone()));
+        keys.iter().filter_map(|key| Some((key.clone(), self.ledger.get(key)?.clone()))).collect()
+    }
+
+    /// Problems of the sources and contested frontends.
+    pub fn problems(&self) -> Vec<Problem> {
+        let contested = self.conflicts.values().flatten();
+        self.store.problems().chain(contested).cloned().collect()
+    }
+
+    /// Takes in one change.
+    pub fn handle(&mut self, change: Change) {
+        if let Change::Synced(source) = change {
+            self.waiting_for.remove(source);
+        }
+        self.store.apply(change, &mut self.touched);
+    }
+
+    /// Whether every source has delivered its first list.
+    pub fn is_ready(&self) -> bool {
+        self.waiting_for.is_empty()
+    }
+
+    /// Whether a sync has something to do.
+    pub fn has_work(&self) -> bool {
+        self.is_ready() && (self.full || !self.touched.is_empty())
+    }
+
+    /// Asks for a comparison with the kernel at the next sync.
+    pub fn request_full(&mut self) {
+        self.full = true;
+    }
+
+    /// Brings the kernel up to date. After an error the kernel is as it was, and the next sync compares everything.
+    pub fn sync(&mut self) -> Result<SyncReport, ApplyError> {
+        let mut report = SyncReport::default();
+        if !self.has_work() {
+            return Ok(report);
+        }
+        let full = std::mem::replace(&mut self.full, true);
+        let result = if full { self.sync_full(&mut report) } else { self.sync_touched(&mut report) };
+        self.full = result.is_err();
+        result?;
+        report.flows = std::mem::take(&mut self.due);
+        Ok(report)
+    }
+
+    /// What the kernel has against what it should have, without writing.
+    pub fn diff(&mut self) -> Result<Plan<D::Key, D::Value>, ApplyError> {
+        let observed = self.dataplane.observe()?;
+        Ok(self.ledger.diff(&observed))
+    }
+
+    /// Computes the desired state without asking or touching the kernel.
+    pub fn settle(&mut self) -> SyncReport {
+        let mut report = SyncReport::default();
+        self.touched.all |= self.first;
+        self.refresh(&FxHashMap::default(), &mut report);
+        report
+    }
+
+    fn sync_full(&mut self, report: &mut SyncReport) -> Result<(), ApplyError> {
+        let observed = self.dataplane.observe()?;
+        self.ledger.set_tracking(false);
+        let seed = if self.first { &observed } else { &FxHashMap::default() };
+        self.touched.all |= self.first;
+        self.refresh(seed, report);
+        self.ledger.set_tracking(true);
+        if self.first {
+            self.due = self.flows.all();
+            self.due.extend(self.abandoned(&observed));
+        }
+        let plan = self.ledger.diff(&observed);
+        report.full = Some(FullReport { observed: observed.len(), differed: plan.len() });
+        report.writes = plan.len();
+        drop(observed);
+        if !plan.is_empty() {
+            self.dataplane.apply(plan)?;
+        }
+        self.first = false;
+        Ok(())
+    }
+
+    fn sync_touched(&mut self, report: &mut SyncReport) -> Result<(), ApplyError> {
+        self.refresh(&FxHashMap::default(), report);
+        let plan = self.ledger.take_plan();
+        report.writes = plan.len();
+        if plan.is_empty() { Ok(()) } else { self.dataplane.apply(plan) }
+    }
+
+    /// Resolves and lowers what was touched. `seed` tells the present state of objects that the ledger has not.
+    fn refresh(&mut self, seed: &FxHashMap<D::Key, D::Value>, report: &mut SyncReport) {
+        let touched = std::mem::take(&mut self.touched);
+        if touched.node || touched.all {
+            self.refresh_ground();
+        }
+        let mut names: Vec<NamespacedName> = touched.services.into_iter().collect();
+        if touched.all {
+            names.extend(self.store.entries().map(|(name, _)| name.clone()));
+        }
+        names.sort_unstable();
+        names.dedup();
+        report.resolved = names.len();
+        for name in names {
+            self.refresh_service(name, seed, report);
+        }
+    }
+
+    /// Frontends that the kernel served before this process started, and that nobody asks for now.
+    fn abandoned(&self, observed: &FxHashMap<D::Key, D::Value>) -> Vec<FlowCheck> {
+        let wanted: FxHashSet<_> = self.due.iter().map(|check| check.frontend).collect();
+        let served = observed.keys().filter_map(|key| self.dataplane.frontend(key));
+        let gone = served.filter(|f| f.protocol().needs_flow_cleanup() && !wanted.contains(f));
+        gone.map(|frontend| FlowCheck { frontend, serving: None }).collect()
+    }
+
+    fn refresh_ground(&mut self) {
+        let service_cidrs = self.store.service_cidrs();
+        let ground =
+            Ground { config: &self.config, facts: self.store.facts(), service_cidrs: &service_cidrs };
+        let objects = self.dataplane.ground(&ground);
+        self.ledger.replace(Owner::Ground, objects);
+    }
+
+    fn refresh_service(
+        &mut self,
+        name: NamespacedName,
+        seed: &FxHashMap<D::Key, D::Value>,
+        report: &mut SyncReport,
+    ) {
+        let resolved = resolve(&self.store, &self.config, &name);
+        let now = |key: &D::Key| self.ledger.get(key).or_else(|| seed.get(key)).cloned();
+        let objects = resolved.routes.iter().flat_map(|route| self.dataplane.lower(route, &now)).collect();
+        self.due.extend(self.flows.update(&name, &resolved.routes));
+        self.note_conflicts(&name, &resolved.conflicts, report);
+        self.ledger.replace(Owner::Service(name), objects);
+    }
+
+    fn note_conflicts(&mut self, name: &NamespacedName, conflicts: &[Conflict], report: &mut SyncReport) {
+        let problems: Vec<Problem> = conflict_problem(name, conflicts).into_iter().collect();
+        let old = if problems.is_empty() {
+            self.conflicts.remove(name)
+        } else {
+            self.conflicts.insert(name.clone(), problems.clone())
+        };
+        if old.unwrap_or_default() != problems {
+            report.conflicts_changed = true;
+            report.problems.extend(problems);
+        }
+    }
+}
+
+/// The Problem of a Service that does not get all frontends it asks for.
+pub fn conflict_problem(name: &NamespacedName, conflicts: &[Conflict]) -> Option<Problem> {
+    if conflicts.is_empty() {
+        return None;
+    }
+    let list: Vec<String> =
+        conflicts.iter().map(|c| format!("{} (served by {})", c.frontend, c.winner)).collect();
+    Some(Problem {
+        subject: Subject { origin: Arc::from(""), object: format!("Service {name}").into() },
+        field: "spec".into(),
+        message: format!(
+            "other ports or older Services have these frontends, so it is not served there: {}; give it others",
+            list.join(", ")
+        ),
+    })
+}

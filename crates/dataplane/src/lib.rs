@@ -1,0 +1,89 @@
+//! From Routes to a kernel that agrees with them.
+//!
+//! ```text
+//! Route --Dataplane::lower--> keyed objects --Ledger--> Plan --Dataplane::apply--> kernel
+//!                                   kernel --Dataplane::observe--> the same keyed objects
+//! ```
+//!
+//! Invariants:
+//! * the desired state is the union of what every owner asks for; a key may have several owners;
+//! * a change costs what its owner's objects cost; a full reconcile is the same diff against what the kernel has;
+//! * there is no other path: first sync, restart, repair and cleanup are diffs;
+//! * no rule syntax, no sockets here.
+
+mod engine;
+mod flows;
+mod ledger;
+mod place;
+mod plan;
+
+pub use engine::{Engine, FullReport, SyncReport, conflict_problem};
+pub use flows::{FlowCheck, FlowTracker};
+pub use ledger::Ledger;
+pub use place::place;
+pub use plan::{Plan, Step};
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use ipnet::IpNet;
+use model::{FrontendKey, NodeFacts};
+use resolve::{ProxyConfig, Route};
+use rustc_hash::FxHashMap;
+
+/// What a dataplane is asked for beside the Services: the facts that shape its constant part.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground<'a> {
+    /// The configuration.
+    pub config: &'a ProxyConfig,
+    /// This node.
+    pub facts: &'a NodeFacts,
+    /// Every ServiceCIDR.
+    pub service_cidrs: &'a [IpNet],
+}
+
+/// Why a plan did not reach the kernel. The kernel is then as it was before the failed transaction.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub struct ApplyError {
+    /// The phase.
+    pub what: String,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ApplyError {
+    /// Wraps an error, naming the phase.
+    pub fn new<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &str) -> impl FnOnce(E) -> Self {
+        move |source| Self { what: what.to_owned(), source: source.into() }
+    }
+}
+
+/// One way to program the kernel.
+pub trait Dataplane {
+    /// Identity of an object in the kernel.
+    type Key: Clone + Eq + Hash + Debug + Ord;
+    /// What the object is.
+    type Value: Clone + Eq + Debug;
+
+    /// Takes in new ground facts; returns the objects that belong to no Service.
+    fn ground(&mut self, ground: &Ground<'_>) -> Vec<(Self::Key, Self::Value)>;
+
+    /// The objects that one Route becomes. `now` tells what an object is at present, so that endpoints can keep
+    /// their slots; apart from that choice the result depends on the Route alone.
+    fn lower(
+        &self,
+        route: &Route,
+        now: &dyn Fn(&Self::Key) -> Option<Self::Value>,
+    ) -> Vec<(Self::Key, Self::Value)>;
+
+    /// The frontend that an object serves, if it is the one object that stands for it.
+    fn frontend(&self, key: &Self::Key) -> Option<FrontendKey>;
+
+    /// Everything of ours that the kernel has.
+    fn observe(&mut self) -> Result<FxHashMap<Self::Key, Self::Value>, ApplyError>;
+
+    /// Makes the kernel follow the plan.
+    fn apply(&mut self, plan: Plan<Self::Key, Self::Value>) -> Result<(), ApplyError>;
+}
