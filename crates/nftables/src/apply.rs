@@ -1,0 +1,176 @@
+//! A plan as transactions.
+//!
+//! Order within a plan: sets, chains, slots, verdicts, base chains, then deletions of elements; chains and sets are
+//! deleted in a transaction of their own, since kernels before 6.2 still count a verdict that the same transaction
+//! deletes. A plan is cut into transactions of bounded size, and this order makes every cut safe: a verdict never
+//! leads to a slot that is not filled. On an empty table the base chains come last, so nothing is served half loaded.
+
+use dataplane::Step;
+use model::IpFamily;
+use netlink::nft::{Element, ElementData, Transaction};
+use netlink::{NetlinkError, Socket};
+
+use crate::codec::{encode, encode_hairpin};
+use crate::ids::{ChainId, SetId, TABLE};
+use crate::kernel_family;
+use crate::layout::{Layout, set_data, set_spec};
+use crate::objects::{ElementKey, Key, Stray, Value};
+use netlink::nft::SetData;
+
+/// Bytes after which a transaction is sent and another begun (about 50,000 elements). The kernel holds a lock while
+/// it takes one.
+const TRANSACTION_LIMIT: usize = 4 << 20;
+
+/// Steps of one family, in any order.
+pub type Steps = Vec<(Key, Step<Value>)>;
+
+/// Applies the steps of one family. With `replace`, the table that is there goes first, in the same transaction,
+/// whatever its size.
+pub fn apply(
+    socket: &mut Socket,
+    layout: &Layout,
+    mut steps: Steps,
+    replace: bool,
+) -> Result<(), NetlinkError> {
+    steps.sort_by_cached_key(|(key, step)| rank(key, step));
+    let mut writer = Writer::new(socket, layout, replace);
+    for (key, step) in &steps {
+        writer.step(key, step)?;
+    }
+    writer.finish()
+}
+
+/// Deletes one table, if it is there.
+pub fn delete_table(socket: &mut Socket, family: IpFamily) -> Result<(), NetlinkError> {
+    let mut transaction = Transaction::new(socket, kernel_family(family), TABLE, None);
+    transaction.add_table();
+    transaction.delete_table();
+    transaction.commit(socket)
+}
+
+/// The phase of a step. Within a phase, elements of one set stand together.
+fn rank(key: &Key, step: &Step<Value>) -> (u8, Option<SetId>) {
+    let deletes = matches!(step, Step::Delete(_));
+    match key {
+        Key::Set(_, id) if deletes => (12, Some(*id)),
+        Key::Set(_, id) => (0, Some(*id)),
+        Key::Chain(_, id) if deletes && Layout::hook(*id).is_some() => (9, None),
+        Key::Chain(..) if deletes => (10, None),
+        Key::Chain(_, id) if Layout::hook(*id).is_some() => (5, None),
+        Key::Chain(_, id) => (if is_target(*id) { 1 } else { 2 }, None),
+        Key::Element(family, id, _) => (element_phase(*id, *family, deletes), Some(*id)),
+        Key::Stray(_, stray) => match stray.as_ref() {
+            Stray::Element(id, ..) => (6, Some(*id)),
+            Stray::Chain(_) => (11, None),
+            Stray::Set(_) => (12, None),
+        },
+    }
+}
+
+/// Chains that others lead to are made first.
+fn is_target(chain: ChainId) -> bool {
+    !matches!(chain, ChainId::Services | ChainId::Idle | ChainId::ClusterIpCheck | ChainId::AffinityRecord)
+}
+
+fn element_phase(set: SetId, family: IpFamily, deletes: bool) -> u8 {
+    let verdict = set_data(set, family) == SetData::Verdict;
+    match (verdict, deletes) {
+        (true, _) => 4,
+        (false, false) => 3,
+        (false, true) => 6,
+    }
+}
+
+struct Writer<'a> {
+    socket: &'a mut Socket,
+    layout: &'a Layout,
+    transaction: Transaction,
+    atomic: bool,
+    removing: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(socket: &'a mut Socket, layout: &'a Layout, replace: bool) -> Self {
+        let mut transaction = Transaction::new(socket, kernel_family(layout.family), TABLE, None);
+        if replace {
+            transaction.add_table();
+            transaction.delete_table();
+        }
+        transaction.add_table();
+        Self { socket, layout, transaction, atomic: replace, removing: false }
+    }
+
+    fn step(&mut self, key: &Key, step: &Step<Value>) -> Result<(), NetlinkError> {
+        let (phase, _) = rank(key, step);
+        let starts_removing = phase >= 9 && !self.removing;
+        if starts_removing || (!self.atomic && self.transaction.len() > TRANSACTION_LIMIT) {
+            self.removing |= starts_removing;
+            self.commit()?;
+        }
+        match key {
+            Key::Set(_, id) => self.set(*id, step),
+            Key::Chain(_, id) => self.chain(*id, step),
+            Key::Element(_, id, element) => self.element(*id, element, step),
+            Key::Stray(_, stray) => self.stray(stray),
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), NetlinkError> {
+        self.commit()
+    }
+
+    fn commit(&mut self) -> Result<(), NetlinkError> {
+        let next = Transaction::new(self.socket, kernel_family(self.layout.family), TABLE, None);
+        std::mem::replace(&mut self.transaction, next).commit(self.socket)
+    }
+
+    fn set(&mut self, id: SetId, step: &Step<Value>) {
+        match step {
+            Step::Delete(_) => self.transaction.delete_set(&id.to_string()),
+            _ => self.transaction.add_set(&set_spec(id, self.layout.family)),
+        }
+    }
+
+    fn chain(&mut self, id: ChainId, step: &Step<Value>) {
+        let name = id.to_string();
+        let hook = Layout::hook(id);
+        match step {
+            Step::Delete(_) => return self.transaction.delete_chain(&name),
+            Step::Update { .. } if hook.is_some() => self.transaction.delete_chain(&name),
+            Step::Update { .. } => self.transaction.flush_chain(&name),
+            Step::Create(_) => {}
+        }
+        self.transaction.add_chain(&name, hook);
+        for rule in self.layout.encoded(id) {
+            self.transaction.add_rule(&name, &rule);
+        }
+    }
+
+    fn element(&mut self, id: SetId, key: &ElementKey, step: &Step<Value>) {
+        let name = id.to_string();
+        let bytes = |value: &Value| match (id, key) {
+            (SetId::Hairpin, ElementKey::Vip(endpoint)) => encode_hairpin(endpoint),
+            _ => encode(key, value),
+        };
+        match step {
+            Step::Create(new) => self.transaction.add_element(&name, &bytes(new)),
+            Step::Update { old, new } => {
+                self.transaction.delete_element(&name, &bytes(old));
+                self.transaction.add_element(&name, &bytes(new));
+            }
+            Step::Delete(old) => self.transaction.delete_element(&name, &bytes(old)),
+        }
+    }
+
+    fn stray(&mut self, stray: &Stray) {
+        match stray {
+            Stray::Chain(name) => self.transaction.delete_chain(name),
+            Stray::Set(name) => self.transaction.delete_set(name),
+            Stray::Element(id, key, key_end) => {
+                let element = Element { key: key.clone(), key_end: key_end.clone(), data: ElementData::None };
+                self.transaction.delete_element(&id.to_string(), &element);
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The nftables dataplane: constant chains, one element per frontend and one per endpoint slot.
+//!
+//! ```text
+//! services: daddr . proto . dport --vips--> goto pick-vip-07-of-3
+//! pick-vip-07-of-3: daddr . proto . dport . random(3) --vip-slots-07--> dnat to endpoint
+//! ```
+//!
+//! `layout` says what is in each chain, `lower` what a Route becomes, `observe` and `apply` talk to the kernel,
+//! `text` prints the same objects. See docs/dataplanes/nftables.md.
+//!
+//! Invariants:
+//! * only the tables `ip towpath` and `ip6 towpath` are read or written;
+//! * only expressions that `nft` itself emits, so that `nft list ruleset` can print them;
+//! * no decision about endpoints here: Routes come decided;
+//! * one piece of code for both families.
+
+mod affinity;
+mod apply;
+mod codec;
+mod ids;
+mod layout;
+mod lower;
+mod objects;
+mod observe;
+mod probe;
+mod rule;
+mod text;
+mod userdata;
+
+pub use ids::{ChainId, Pick, SetId, TABLE};
+pub use layout::Layout;
+pub use objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
+pub use probe::{Missing, probe};
+
+use std::cell::RefCell;
+use std::error::Error;
+
+use dataplane::{ApplyError, Dataplane, Ground, Plan};
+use model::{FrontendKey, IpFamily};
+use netlink::{NetlinkError, Socket, nft};
+use resolve::{LocalSource, NodePortScope, Route};
+use rustc_hash::FxHashMap;
+
+use crate::affinity::StickyFrontends;
+use crate::layout::{fingerprint, set_spec};
+
+/// The dataplane. Without a kernel it can still lower and print.
+#[derive(Debug, Default)]
+pub struct Nftables {
+    socket: Option<Socket>,
+    layouts: Vec<Layout>,
+    sticky: StickyFrontends,
+    /// Families whose table has to be replaced as a whole.
+    replace: Vec<IpFamily>,
+    forgotten: usize,
+    definitions: RefCell<FxHashMap<(IpFamily, ChainId), Value>>,
+}
+
+pub(crate) fn kernel_family(family: IpFamily) -> nft::Family {
+    match family {
+        IpFamily::V4 => nft::Family::Ip,
+        IpFamily::V6 => nft::Family::Ip6,
+    }
+}
+
+impl Nftables {
+    /// Only lowers and prints; needs no privilege.
+    pub fn offline() -> Self {
+        Self::default()
+    }
+
+    /// Talks to the kernel of this network namespace. Needs CAP_NET_ADMIN.
+    pub fn open() -> Result<Self, NetlinkError> {
+        Ok(Self { socket: Some(Socket::open(nft::NETLINK_NETFILTER)?), ..Self::default() })
+    }
+
+    /// The ruleset of these objects, as text that `nft -f` reads.
+    pub fn render<'a>(&self, objects: impl Iterator<Item = (&'a Key, &'a Value)>) -> String {
+        let mut by_family: [Vec<(Key, Value)>; 2] = Default::default();
+        for (key, value) in objects {
+            by_family[usize::from(key.family() == IpFamily::V6)].push((key.clone(), *value));
+        }
+        let tables = self
+            .layouts
+            .iter()
+            .map(|layout| text::table(layout, &by_family[usize::from(layout.family == IpFamily::V6)]));
+        tables.collect::<Vec<_>>().join("\n")
+    }
+
+    /// One object in a line of text.
+    pub fn describe(&self, key: &Key, value: &Value) -> String {
+        let layout = self.layouts.iter().find(|layout| layout.family == key.family());
+        layout.map_or_else(String::new, |layout| text::object(layout, key, value))
+    }
+
+    /// The kernel's ruleset generation: it moves when anybody commits anything.
+    pub fn generation(&mut self) -> Result<u32, NetlinkError> {
+        nft::generation(self.kernel()?)
+    }
+
+    /// Affinity elements deleted so far because their endpoint was gone.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
+    }
+
+    /// Deletes our tables, and nothing else.
+    pub fn cleanup(&mut self) -> Result<(), NetlinkError> {
+        let socket = self.kernel()?;
+        IpFamily::ALL.into_iter().try_for_each(|family| apply::delete_table(socket, family))
+    }
+
+    fn kernel(&mut self) -> Result<&mut Socket, NetlinkError> {
+        self.socket.as_mut().ok_or(NetlinkError::Malformed("this dataplane was opened without a kernel"))
+    }
+
+    fn layout(ground: &Ground<'_>, family: IpFamily) -> Layout {
+        let cidrs = ground.service_cidrs.iter().filter(|net| IpFamily::of(net.addr()) == family);
+        Layout {
+            family,
+            local: LocalSource::new(ground.config, ground.facts, family),
+            masquerade_all: ground.config.masquerade_all,
+            mark: 1 << ground.config.masquerade_bit,
+            scope: NodePortScope::new(ground.config, ground.facts, family),
+            service_cidrs: cidrs.copied().collect(),
+        }
+    }
+
+    /// The fingerprint of a chain; remembered, since many Routes share few chains.
+    fn chain_value(&self, family: IpFamily, chain: ChainId) -> Value {
+        let mut known = self.definitions.borrow_mut();
+        *known.entry((family, chain)).or_insert_with(|| self.define(family, chain))
+    }
+
+    fn define(&self, family: IpFamily, chain: ChainId) -> Value {
+        let layout = self.layouts.iter().find(|layout| layout.family == family);
+        let rules = layout.map(|layout| layout.encoded(chain)).unwrap_or_default();
+        let hook = Layout::hook(chain).map(|hook| (hook.number, hook.priority, hook.kind));
+        Value::Definition(fingerprint((hook, rules)))
+    }
+
+    fn constant_objects(&self, layout: &Layout) -> Vec<(Key, Value)> {
+        let family = layout.family;
+        let sets = SetId::constant()
+            .map(|id| (Key::Set(family, id), Value::Definition(fingerprint(set_spec(id, family)))));
+        let chains =
+            ChainId::CONSTANT.into_iter().map(|id| (Key::Chain(family, id), self.chain_value(family, id)));
+        let accepted = match &layout.scope {
+            NodePortScope::All => &[][..],
+            NodePortScope::Only(accepted) => accepted,
+        };
+        let element = |ip| Key::Element(family, SetId::NodePortIps, ElementKey::Addr(ip));
+        let ips = accepted.iter().map(|ip| (element(*ip), Value::Member));
+        sets.chain(chains).chain(ips).collect()
+    }
+
+    fn observe_all(&mut self) -> Result<FxHashMap<Key, Value>, NetlinkError> {
+        let mut all = FxHashMap::default();
+        self.replace.clear();
+        for family in IpFamily::ALL {
+            let found = observe::observe(self.kernel()?, family)?;
+            if found.incompatible {
+                self.replace.push(family);
+            }
+            if all.is_empty() { all = found.objects } else { all.extend(found.objects) }
+        }
+        self.sticky.adopt(all.iter());
+        Ok(all)
+    }
+
+    fn apply_all(&mut self, plan: Plan<Key, Value>) -> Result<(), NetlinkError> {
+        let losses = self.sticky.follow(&plan.steps);
+        let (v4, v6): (Vec<_>, Vec<_>) =
+            plan.steps.into_iter().partition(|(key, _)| key.family() == IpFamily::V4);
+        let socket = self.socket.as_mut().ok_or(NetlinkError::Malformed("opened without a kernel"))?;
+        for (layout, steps) in self.layouts.iter().zip([v4, v6]) {
+            if !steps.is_empty() {
+                apply::apply(socket, layout, steps, self.replace.contains(&layout.family))?;
+                self.replace.retain(|family| *family != layout.family);
+                self.forgotten += losses.forget(socket, layout.family)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Dataplane for Nftables {
+    type Key = Key;
+    type Value = Value;
+
+    fn ground(&mut self, ground: &Ground<'_>) -> Vec<(Key, Value)> {
+        self.layouts = IpFamily::ALL.map(|family| Self::layout(ground, family)).to_vec();
+        self.definitions.borrow_mut().clear();
+        self.layouts.iter().flat_map(|layout| self.constant_objects(layout)).collect()
+    }
+
+    fn lower(&self, route: &Route, now: &dyn Fn(&Key) -> Option<Value>) -> Vec<(Key, Value)> {
+        let mut objects = lower::lower(route, now);
+        for (key, value) in &mut objects {
+            if let Key::Chain(family, chain) = key {
+                *value = self.chain_value(*family, *chain);
+            }
+        }
+        objects
+    }
+
+    fn frontend(&self, key: &Key) -> Option<FrontendKey> {
+        match key {
+            Key::Element(_, SetId::Vips | SetId::IdleVips, ElementKey::Vip(vip)) => {
+                Some(FrontendKey::Vip { ip: vip.ip, protocol: vip.protocol, port: vip.port })
+            }
+            Key::Element(family, SetId::NodePorts | SetId::IdleNodePorts, ElementKey::Port(port)) => {
+                Some(FrontendKey::NodePort { family: *family, protocol: port.protocol, port: port.port })
+            }
+            _ => None,
+        }
+    }
+
+    fn observe(&mut self) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        self.observe_all().map_err(|e| failed("cannot read the tables from the kernel", e))
+    }
+
+    fn apply(&mut self, plan: Plan<Key, Value>) -> Result<(), ApplyError> {
+        self.apply_all(plan).map_err(|e| failed("cannot write the tables", e))
+    }
+}
+
+fn failed(what: &str, source: NetlinkError) -> ApplyError {
+    let source: Box<dyn Error + Send + Sync> = Box::new(source);
+    ApplyError { what: what.to_owned(), source }
+}

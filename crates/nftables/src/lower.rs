@@ -1,0 +1,241 @@
+//! One Route as a set of objects. Pure.
+
+use std::hash::{Hash, Hasher};
+
+use dataplane::place;
+use model::EndpointAddr;
+use resolve::{Decision, Route, VipKind};
+use rustc_hash::FxHasher;
+
+use crate::ids::{AFFINITY_SHARDS, ChainId, PORT_SHARDS, Pick, SetId, VIP_SHARDS};
+use crate::layout::{fingerprint, set_spec};
+use crate::objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
+
+/// What an object is at present.
+pub type Now<'a> = &'a dyn Fn(&Key) -> Option<Value>;
+
+/// Most endpoints of one list. The rest of a larger list is not used: the slot number must fit the printed key.
+pub const MAX_SLOTS: usize = 65_535;
+
+/// A frontend as this dataplane sees it.
+#[derive(Clone, Copy)]
+enum Front {
+    Vip(VipKey),
+    Port(PortKey),
+}
+
+/// The maps that one kind of frontend uses.
+struct Maps {
+    main: SetId,
+    pods: SetId,
+    node: SetId,
+    outside: SetId,
+    idle: SetId,
+    affinity: SetId,
+    local_policy: ChainId,
+}
+
+const VIP_MAPS: Maps = Maps {
+    main: SetId::Vips,
+    pods: SetId::PodVips,
+    node: SetId::NodeVips,
+    outside: SetId::OutsideVips,
+    idle: SetId::IdleVips,
+    affinity: SetId::AffinityVips,
+    local_policy: ChainId::LocalPolicyVips,
+};
+
+const PORT_MAPS: Maps = Maps {
+    main: SetId::NodePorts,
+    pods: SetId::PodNodePorts,
+    node: SetId::NodeNodePorts,
+    outside: SetId::OutsideNodePorts,
+    idle: SetId::IdleNodePorts,
+    affinity: SetId::AffinityNodePorts,
+    local_policy: ChainId::LocalPolicyNodePorts,
+};
+
+/// The objects of one Route.
+pub fn lower(route: &Route, now: Now<'_>) -> Vec<(Key, Value)> {
+    let mut lowering = Lowering { route, now, out: Vec::new() };
+    for vip in &route.vips {
+        let key = VipKey { ip: vip.ip, protocol: route.name.protocol, port: route.port };
+        if vip.kind == VipKind::ClusterIp {
+            lowering.element(SetId::ClusterIps, ElementKey::Addr(vip.ip), Value::Member);
+            lowering.plain(Front::Vip(key), &route.internal, false);
+        } else {
+            lowering.external(Front::Vip(key));
+        }
+        if let Some(sources) = &vip.allowed_sources {
+            lowering.restrict(key, sources);
+        }
+    }
+    if let Some(port) = route.node_port {
+        lowering.external(Front::Port(PortKey { protocol: route.name.protocol, port }));
+    }
+    for endpoint in &route.hairpin {
+        let key = VipKey { ip: endpoint.ip, protocol: route.name.protocol, port: endpoint.port };
+        lowering.element(SetId::Hairpin, ElementKey::Vip(key), Value::Member);
+    }
+    lowering.out
+}
+
+struct Lowering<'a> {
+    route: &'a Route,
+    now: Now<'a>,
+    out: Vec<(Key, Value)>,
+}
+
+impl Lowering<'_> {
+    /// A frontend that treats all sources alike.
+    fn plain(&mut self, front: Front, decision: &Decision, masquerade: bool) {
+        let maps = front.maps();
+        match self.target(front, decision, 0, masquerade) {
+            Some(target) => self.verdict(maps.main, front, target),
+            None => self.idle(front, decision),
+        }
+        self.affinity(front, decision);
+    }
+
+    fn external(&mut self, front: Front) {
+        let route = self.route;
+        let Some(all) = &route.short_circuit else {
+            return self.plain(front, &route.external, true);
+        };
+        let maps = front.maps();
+        let outside = self.target(front, &route.external, 0, false);
+        let pods = self.target(front, all, 1, false);
+        let node = self.target(front, all, 1, true);
+        for (map, target) in [(maps.outside, outside), (maps.pods, pods), (maps.node, node)] {
+            if let Some(target) = target {
+                self.verdict(map, front, target);
+            }
+        }
+        if outside.is_some() || pods.is_some() {
+            self.verdict(maps.main, front, Target::Goto(maps.local_policy));
+        }
+        if outside.is_none() {
+            self.idle(front, &route.external);
+        }
+        self.affinity(front, all);
+    }
+
+    /// The chain that chooses among the decision's endpoints, whose slots are filled. Two lists of one frontend go
+    /// into neighbouring shards, so that their keys cannot meet.
+    fn target(&mut self, front: Front, decision: &Decision, list: u8, masquerade: bool) -> Option<Target> {
+        let endpoints = decision.endpoints();
+        let endpoints = &endpoints[..endpoints.len().min(MAX_SLOTS)];
+        let count = u16::try_from(endpoints.len()).ok().filter(|n| *n > 0)?;
+        let shard = front.shard(list);
+        let affinity = self.route.affinity_seconds.map(|_| front.affinity_shard());
+        let pick = Pick { ports: front.is_port(), shard, count, masquerade, affinity };
+        self.chain(ChainId::Pick(pick));
+        let already = list == 1 && masquerade;
+        if !already {
+            self.slots(front, shard, endpoints);
+        }
+        Some(Target::Goto(ChainId::Pick(pick)))
+    }
+
+    fn slots(&mut self, front: Front, shard: u8, endpoints: &[EndpointAddr]) {
+        let key = |slot: usize| front.slot_key(shard, slot as u16, self.route.family);
+        let before = |slot| match (self.now)(&key(slot)) {
+            Some(Value::Endpoint(endpoint)) => Some(endpoint),
+            _ => None,
+        };
+        let placed = place(before, endpoints);
+        let slots = placed.into_iter().enumerate();
+        let objects: Vec<_> = slots.map(|(slot, endpoint)| (key(slot), Value::Endpoint(endpoint))).collect();
+        self.out.extend(objects);
+    }
+
+    fn idle(&mut self, front: Front, decision: &Decision) {
+        let target = match decision {
+            Decision::Reject => Target::Goto(ChainId::Reject),
+            Decision::Drop | Decision::Dnat(_) => Target::Drop,
+        };
+        self.verdict(front.maps().idle, front, target);
+    }
+
+    fn restrict(&mut self, key: VipKey, sources: &[ipnet::IpNet]) {
+        self.element(SetId::RestrictedVips, ElementKey::Vip(key), Value::Member);
+        for net in sources {
+            self.element(SetId::AllowedSources, ElementKey::Source(Box::new((key, *net))), Value::Member);
+        }
+        ChainId::FIREWALL.into_iter().for_each(|chain| self.chain(chain));
+    }
+
+    fn affinity(&mut self, front: Front, decision: &Decision) {
+        let Some(seconds) = self.route.affinity_seconds.filter(|_| !decision.endpoints().is_empty()) else {
+            return;
+        };
+        let (family, shard) = (self.route.family, front.affinity_shard());
+        let record = ChainId::Record { shard, seconds };
+        let set = SetId::Affinity(shard);
+        let definition = Value::Definition(fingerprint(set_spec(set, family)));
+        self.out.push((Key::Set(family, set), definition));
+        ChainId::AFFINITY.into_iter().for_each(|chain| self.chain(chain));
+        self.chain(record);
+        self.verdict(front.maps().affinity, front, Target::Goto(record));
+    }
+
+    fn verdict(&mut self, map: SetId, front: Front, target: Target) {
+        self.element(map, front.element_key(), Value::Verdict(target));
+    }
+
+    fn element(&mut self, set: SetId, key: ElementKey, value: Value) {
+        self.out.push((Key::Element(self.route.family, set, key), value));
+    }
+
+    /// Chains are defined by their name and the layout; the value is filled in by the caller, who knows the layout.
+    fn chain(&mut self, chain: ChainId) {
+        self.out.push((Key::Chain(self.route.family, chain), Value::Definition(0)));
+    }
+}
+
+impl Front {
+    fn is_port(self) -> bool {
+        matches!(self, Front::Port(_))
+    }
+
+    fn maps(self) -> &'static Maps {
+        if self.is_port() { &PORT_MAPS } else { &VIP_MAPS }
+    }
+
+    fn hash(self) -> u64 {
+        let mut hasher = FxHasher::default();
+        match self {
+            Front::Vip(key) => {
+                (crate::rule::octets(key.ip), key.protocol.number(), key.port).hash(&mut hasher)
+            }
+            Front::Port(key) => (key.protocol.number(), key.port).hash(&mut hasher),
+        }
+        hasher.finish() >> 32
+    }
+
+    /// The shard of the frontend's n-th list.
+    fn shard(self, list: u8) -> u8 {
+        let shards = if self.is_port() { PORT_SHARDS } else { VIP_SHARDS };
+        ((self.hash() + u64::from(list)) % u64::from(shards)) as u8
+    }
+
+    fn affinity_shard(self) -> u8 {
+        (self.hash() % u64::from(AFFINITY_SHARDS)) as u8
+    }
+
+    fn element_key(self) -> ElementKey {
+        match self {
+            Front::Vip(key) => ElementKey::Vip(key),
+            Front::Port(key) => ElementKey::Port(key),
+        }
+    }
+
+    fn slot_key(self, shard: u8, slot: u16, family: model::IpFamily) -> Key {
+        match self {
+            Front::Vip(key) => Key::Element(family, SetId::VipSlots(shard), ElementKey::VipSlot(key, slot)),
+            Front::Port(key) => {
+                Key::Element(family, SetId::PortSlots(shard), ElementKey::PortSlot(key, slot))
+            }
+        }
+    }
+}
