@@ -1,0 +1,119 @@
+//! Kubernetes objects as JSON -> [`model::Change`], with kube-proxy's normalisation.
+//!
+//! ```text
+//! JSON text --serde--> types::* --convert--> Decoded { key, change, warnings }
+//!                 \________ FieldError ______/
+//! ```
+//!
+//! Nothing here knows where the text came from: the same functions serve manifests and watches.
+//!
+//! * An object that makes no sense as a whole is one [`FieldError`].
+//! * One bad value in a list of addresses is left out and becomes a warning; the object is still used.
+
+mod field;
+mod fingerprint;
+mod kind;
+mod others;
+mod service;
+mod slice;
+mod time;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use model::{Change, Interner};
+use serde::Deserialize;
+
+pub use field::FieldError;
+pub use fingerprint::fingerprint;
+pub use kind::{Kind, ObjectKey};
+
+/// One object that could be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// Its identity.
+    pub key: ObjectKey,
+    /// What to tell the store; `None` for a slice that a proxy ignores (FQDN addresses, or no Service).
+    pub change: Option<Change>,
+    /// Values that were left out.
+    pub warnings: Vec<FieldError>,
+}
+
+/// Reads one object of a known kind from its JSON text. Names that repeat are shared through `names`.
+///
+/// # Errors
+/// The first thing that makes the object unusable, with the field that it is about.
+pub fn decode(kind: Kind, json: &str, names: &mut Interner) -> Result<Decoded, FieldError> {
+    match kind {
+        Kind::Service => read(kind, json, names, |key, object, _, warnings| {
+            let service = service::convert(key.name.clone(), object, warnings)?;
+            Ok(Some(Change::Service(Arc::new(service))))
+        }),
+        Kind::EndpointSlice => read(kind, json, names, |key, object, names, warnings| {
+            let slice = slice::convert(key.name.clone(), object, names, warnings)?;
+            Ok(slice.map(|slice| Change::Slice(Arc::new(slice))))
+        }),
+        Kind::Node => read(kind, json, names, |key, object, names, warnings| {
+            let node = others::node(&key.name, object, names, warnings);
+            Ok(Some(Change::Node(Box::new(node))))
+        }),
+        Kind::Namespace => read(kind, json, names, |key, _: &types::Bare, _, _| {
+            Ok(Some(Change::Namespace(Arc::clone(&key.name.name))))
+        }),
+        Kind::ServiceCidr => read(kind, json, names, |key, object, _, warnings| {
+            let cidrs = others::service_cidrs(object, warnings);
+            Ok(Some(Change::ServiceCidr { name: Arc::clone(&key.name.name), cidrs }))
+        }),
+        Kind::Pod => read(kind, json, names, |key, object, names, warnings| {
+            let pod = others::pod(key.name.clone(), object, names, warnings);
+            Ok(Some(Change::Pod(Box::new(pod))))
+        }),
+    }
+}
+
+/// What all kinds have in common: parse, identify, convert.
+fn read<'a, T: types::Object + Deserialize<'a>>(
+    kind: Kind,
+    json: &'a str,
+    names: &mut Interner,
+    convert: impl FnOnce(
+        &ObjectKey,
+        &T,
+        &mut Interner,
+        &mut Vec<FieldError>,
+    ) -> Result<Option<Change>, FieldError>,
+) -> Result<Decoded, FieldError> {
+    let object: T = parse(json)?;
+    let key = field::key(kind, object.metadata(), names)?;
+    let mut warnings = Vec::new();
+    let change = convert(&key, &object, names, &mut warnings)?;
+    Ok(Decoded { key, change, warnings })
+}
+
+/// The identity of an object that may be malformed elsewhere; `None` when even that cannot be read.
+pub fn identity(kind: Kind, json: &str, names: &mut Interner) -> Option<ObjectKey> {
+    let object: types::Bare = serde_json::from_str(json).ok()?;
+    field::key(kind, object.metadata.as_ref(), names).ok()
+}
+
+/// Reads JSON; only when that fails is it read again with the bookkeeping that tells which field it was.
+fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, FieldError> {
+    if let Ok(value) = serde_json::from_str(json) {
+        return Ok(value);
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        FieldError::new(field, without_position(&error.into_inner()))
+    })
+}
+
+/// The text of a JSON error without its position, which would count from the start of one object.
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
+}

@@ -1,0 +1,237 @@
+//! The few fields of each kind that a service proxy reads, spelled as the Kubernetes API spells them.
+//!
+//! Every field is optional here, and `null` is the same as absent, as it is for the API server. What is
+//! missing, and whether that matters, is decided in the conversions.
+
+use serde::{Deserialize, Deserializer};
+
+/// What every object has.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub(super) name: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) creation_timestamp: Option<String>,
+    pub(super) deletion_timestamp: Option<String>,
+    pub(super) labels: Option<Labels>,
+}
+
+/// The labels that mean something here; the others are skipped without being copied.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Labels {
+    #[serde(rename = "kubernetes.io/service-name")]
+    pub(super) service_name: Option<String>,
+    #[serde(default, deserialize_with = "present", rename = "service.kubernetes.io/service-proxy-name")]
+    pub(super) proxy_name: bool,
+    #[serde(rename = "topology.kubernetes.io/zone")]
+    pub(super) zone: Option<String>,
+}
+
+/// A label counts by being there, whatever its value.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|_| true)
+}
+
+/// An object that has nothing for us but its metadata (Namespace); also used to find an object's identity.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Bare {
+    pub(super) metadata: Option<Metadata>,
+}
+
+/// A Service.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Service {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) spec: Option<ServiceSpec>,
+    pub(super) status: Option<ServiceStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceSpec {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    #[serde(rename = "clusterIP")]
+    pub(super) cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    pub(super) cluster_ips: Option<Vec<String>>,
+    #[serde(rename = "externalIPs")]
+    pub(super) external_ips: Option<Vec<String>>,
+    pub(super) load_balancer_source_ranges: Option<Vec<String>>,
+    pub(super) internal_traffic_policy: Option<String>,
+    pub(super) external_traffic_policy: Option<String>,
+    pub(super) session_affinity: Option<String>,
+    pub(super) session_affinity_config: Option<AffinityConfig>,
+    pub(super) health_check_node_port: Option<i64>,
+    pub(super) ports: Option<Vec<Port>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AffinityConfig {
+    #[serde(rename = "clientIP")]
+    pub(super) client_ip: Option<ClientIp>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClientIp {
+    pub(super) timeout_seconds: Option<i64>,
+}
+
+/// One port of a Service or of a slice.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Port {
+    pub(super) name: Option<String>,
+    pub(super) protocol: Option<String>,
+    pub(super) port: Option<i64>,
+    pub(super) node_port: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceStatus {
+    pub(super) load_balancer: Option<LoadBalancer>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct LoadBalancer {
+    pub(super) ingress: Option<Vec<Ingress>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Ingress {
+    pub(super) ip: Option<String>,
+    pub(super) ip_mode: Option<String>,
+}
+
+/// An EndpointSlice.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndpointSlice {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) address_type: Option<String>,
+    pub(super) endpoints: Option<Vec<Endpoint>>,
+    pub(super) ports: Option<Vec<Port>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Endpoint {
+    pub(super) addresses: Option<Vec<String>>,
+    pub(super) conditions: Option<Conditions>,
+    pub(super) node_name: Option<String>,
+    pub(super) hints: Option<Hints>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Conditions {
+    pub(super) ready: Option<bool>,
+    pub(super) serving: Option<bool>,
+    pub(super) terminating: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Hints {
+    pub(super) for_zones: Option<Vec<Named>>,
+    pub(super) for_nodes: Option<Vec<Named>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Named {
+    pub(super) name: Option<String>,
+}
+
+/// A Node.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Node {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) spec: Option<NodeSpec>,
+    pub(super) status: Option<NodeStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct NodeSpec {
+    #[serde(rename = "podCIDR")]
+    pub(super) pod_cidr: Option<String>,
+    #[serde(rename = "podCIDRs")]
+    pub(super) pod_cidrs: Option<Vec<String>>,
+    pub(super) taints: Option<Vec<Taint>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Taint {
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct NodeStatus {
+    pub(super) addresses: Option<Vec<NodeAddress>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct NodeAddress {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) address: Option<String>,
+}
+
+/// A ServiceCIDR.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ServiceCidr {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) spec: Option<ServiceCidrSpec>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ServiceCidrSpec {
+    pub(super) cidrs: Option<Vec<String>>,
+}
+
+/// A Pod.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Pod {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) spec: Option<PodSpec>,
+    pub(super) status: Option<PodStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodSpec {
+    pub(super) node_name: Option<String>,
+    pub(super) host_network: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct PodStatus {
+    #[serde(rename = "podIP")]
+    pub(super) pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pub(super) pod_ips: Option<Vec<PodIp>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct PodIp {
+    pub(super) ip: Option<String>,
+}
+
+/// What [`super::decode`] needs of every kind.
+pub(super) trait Object {
+    /// `metadata`, if it is there.
+    fn metadata(&self) -> Option<&Metadata>;
+}
+
+macro_rules! objects {
+    ($($kind:ty),*) => {
+        $(impl Object for $kind {
+            fn metadata(&self) -> Option<&Metadata> {
+                self.metadata.as_ref()
+            }
+        })*
+    };
+}
+
+objects!(Bare, Service, EndpointSlice, Node, ServiceCidr, Pod);
