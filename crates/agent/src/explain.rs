@@ -1,0 +1,93 @@
+//! `towpath explain`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use model::{EndpointAddr, Protocol, Store};
+use resolve::{Packet, ProxyConfig};
+use serde::Deserialize;
+
+use crate::cli::ExplainArgs;
+use crate::load::load;
+use crate::options::proxy_config;
+use crate::view::ExplanationView;
+
+/// One line of `--flows`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flow {
+    from: String,
+    to: String,
+    #[serde(default)]
+    proto: Option<String>,
+    #[serde(default)]
+    interface: Option<String>,
+}
+
+/// Answers one packet, or a stream of them.
+pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
+    let config = proxy_config(&args.offline.meaning)?;
+    let (store, problems) = load(&args.offline)?;
+    for problem in &problems {
+        eprintln!("towpath: {problem}");
+    }
+    if let Some(path) = &args.flows {
+        return explain_flows(&store, &config, path);
+    }
+    let (Some(from), Some(to)) = (args.from, &args.to) else {
+        return Err(anyhow!("--from and --to, or --flows"));
+    };
+    let (to, protocol) = destination(to).context("--to")?;
+    let packet = Packet { from, interface: args.from_interface.clone(), to, protocol };
+    let view = ExplanationView::new(&resolve::explain(&store, &config, &packet));
+    let text = if args.output == "json" { view.json() + "\n" } else { view.text(&packet) };
+    stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// A line that is no flow gets an answer with `error`, so that the order is kept.
+fn explain_flows(store: &Store, config: &ProxyConfig, path: &Path) -> Result<()> {
+    let input: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(path).with_context(|| format!("--flows {}", path.display()))?))
+    };
+    let mut out = BufWriter::new(stdout().lock());
+    for line in input.lines() {
+        let line = line.context("--flows")?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let answer = match packet(&line) {
+            Ok(packet) => ExplanationView::new(&resolve::explain(store, config, &packet)).json(),
+            Err(error) => serde_json::json!({ "error": format!("{error:#}") }).to_string(),
+        };
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn packet(line: &str) -> Result<Packet> {
+    let flow: Flow = serde_json::from_str(line).context("not a flow")?;
+    let from: IpAddr = model::parse_ip(&flow.from).context("from")?;
+    let text = match &flow.proto {
+        Some(proto) if !flow.to.contains('/') => format!("{}/{proto}", flow.to),
+        _ => flow.to.clone(),
+    };
+    let (to, protocol) = destination(&text).context("to")?;
+    Ok(Packet { from, interface: flow.interface, to, protocol })
+}
+
+/// `IP:PORT/PROTO`; the protocol is TCP where it is left out.
+fn destination(text: &str) -> Result<(EndpointAddr, Protocol)> {
+    let (address, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol =
+        Protocol::parse(protocol).ok_or_else(|| anyhow!("{protocol:?} is not tcp, udp or sctp"))?;
+    let address: SocketAddr =
+        address.parse().map_err(|_| anyhow!("{address:?} is not IP:PORT (IPv6 as [addr]:port)"))?;
+    Ok((EndpointAddr { ip: address.ip(), port: address.port() }, protocol))
+}

@@ -1,0 +1,105 @@
+//! Deleting conntrack flows that a change has made stale.
+
+use dataplane::FlowCheck;
+use model::{EndpointAddr, FrontendKey, IpFamily, NodeFacts, Protocol};
+use netlink::conntrack::{self, Family, Filter, Flow};
+use netlink::{NetlinkError, Socket};
+use resolve::{NodePortScope, ProxyConfig};
+use rustc_hash::FxHashMap;
+
+/// Frontends of one family and protocol that are looked up one by one in the kernel; more are cheaper in one dump.
+/// (A filtered dump walks the whole table too: 25 ms at 50,000 flows, against 100 ms for a plain one.)
+const ONE_BY_ONE: usize = 3;
+
+/// What belongs to this node, for flows to NodePorts.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) config: &'a ProxyConfig,
+    pub(crate) facts: &'a NodeFacts,
+}
+
+/// Deletes the stale flows of these frontends; returns how many.
+pub(crate) fn clean(
+    socket: &mut Socket,
+    ground: Ground<'_>,
+    checks: &[FlowCheck],
+) -> Result<usize, NetlinkError> {
+    let mut groups: FxHashMap<(IpFamily, Protocol), Vec<&FlowCheck>> = FxHashMap::default();
+    for check in checks {
+        groups.entry((check.frontend.family(), check.frontend.protocol())).or_default().push(check);
+    }
+    let mut deleted = 0;
+    for ((family, protocol), group) in groups {
+        let stale = find(socket, ground, family, protocol, &group)?;
+        deleted += conntrack::delete_all(socket, &stale)?;
+    }
+    Ok(deleted)
+}
+
+fn find(
+    socket: &mut Socket,
+    ground: Ground<'_>,
+    family: IpFamily,
+    protocol: Protocol,
+    checks: &[&FlowCheck],
+) -> Result<Vec<Flow>, NetlinkError> {
+    let kernel_family = if family == IpFamily::V4 { Family::V4 } else { Family::V6 };
+    let base = Filter { protocol: Some(protocol.number()), ..Filter::all(kernel_family) };
+    let filters: Vec<Filter> = if checks.len() > ONE_BY_ONE {
+        vec![base]
+    } else {
+        checks.iter().map(|check| narrow(&base, &check.frontend)).collect()
+    };
+    let judge = Judge::new(ground, family, checks);
+    let mut stale = Vec::new();
+    for filter in &filters {
+        conntrack::dump(socket, filter, |flow| {
+            if judge.is_stale(&flow) {
+                stale.push(flow);
+            }
+        })?;
+    }
+    Ok(stale)
+}
+
+fn narrow(base: &Filter, frontend: &FrontendKey) -> Filter {
+    let original_dst = match frontend {
+        FrontendKey::Vip { ip, .. } => Some(*ip),
+        FrontendKey::NodePort { .. } => None,
+    };
+    Filter { original_dst, original_dport: Some(frontend.port()), ..base.clone() }
+}
+
+struct Judge<'a> {
+    facts: &'a NodeFacts,
+    scope: NodePortScope,
+    family: IpFamily,
+    checks: FxHashMap<FrontendKey, &'a FlowCheck>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(ground: Ground<'a>, family: IpFamily, checks: &[&'a FlowCheck]) -> Self {
+        let scope = NodePortScope::new(ground.config, ground.facts, family);
+        let checks = checks.iter().map(|check| (check.frontend, *check)).collect();
+        Self { facts: ground.facts, scope, family, checks }
+    }
+
+    fn is_stale(&self, flow: &Flow) -> bool {
+        let Some(protocol) = Protocol::from_number(flow.protocol) else { return false };
+        let endpoint = EndpointAddr { ip: flow.reply.src, port: flow.reply.sport };
+        let (ip, port) = (flow.original.dst, flow.original.dport);
+        let vip = self.checks.get(&FrontendKey::Vip { ip, protocol, port });
+        let node_port = || {
+            let check = self.checks.get(&FrontendKey::NodePort { family: self.family, protocol, port })?;
+            self.is_node_port_flow(check, flow).then_some(check)
+        };
+        vip.or_else(node_port).is_some_and(|check| check.is_stale(endpoint, flow.is_dnat()))
+    }
+
+    /// A port number alone proves nothing: the flow must be to an address on which NodePorts answer, or, for a
+    /// NodePort that is gone, to one of this node's.
+    fn is_node_port_flow(&self, check: &FlowCheck, flow: &Flow) -> bool {
+        let dst = flow.original.dst;
+        if check.serving.is_some() { self.scope.accepts(self.facts, dst) } else { self.facts.owns(dst) }
+    }
+}

@@ -1,0 +1,67 @@
+//! Configuration, start order, readiness, shutdown: the only place that wires the others.
+//!
+//! ```text
+//! cli --> options --> run      sources (threads) --Message--> sync (thread) --> kernel
+//!                 \-> render, explain, cleanup                    ^  |
+//!                                                        queries -+  +-> board --> HTTP pages
+//! ```
+//!
+//! Invariants:
+//! * one thread owns the engine and the kernel sockets; everything reaches it through one bounded queue;
+//! * a page never reads the engine: it asks for a copy, or reads the board, which is small;
+//! * leaving the process leaves the rules.
+
+mod board;
+mod cleanup;
+mod cli;
+mod explain;
+mod flows;
+mod health;
+mod load;
+mod metrics;
+mod options;
+mod pages;
+mod render;
+mod run;
+mod sync;
+mod view;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the program. Errors are printed in one line to standard error.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.command {
+        cli::Command::Run(args) => run::run(&args),
+        cli::Command::Render(args) => render::render(&args),
+        cli::Command::Explain(args) => explain::explain(&args),
+        cli::Command::Cleanup(args) => cleanup::cleanup(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("towpath: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Help and version go out as clap prints them; a refusal becomes one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let first: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = first.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    eprintln!("towpath: {message} (see towpath --help)");
+    ExitCode::from(2)
+}

@@ -1,0 +1,240 @@
+//! The thread that owns the engine: changes in, a committed kernel out.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dataplane::{ApplyError, Engine, SyncReport};
+use model::Change;
+use netlink::Socket;
+use nftables::Nftables;
+
+use crate::board::{Board, Copy};
+use crate::flows;
+
+/// Messages that may wait. Sources wait when it is full.
+pub(crate) const QUEUE: usize = 4096;
+/// Changes folded into one sync at the most, so that a flood cannot hold a sync back.
+const FOLD: usize = 20_000;
+/// How often the kernel is asked whether somebody else changed the ruleset (3 us each time).
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// A look at everything because of somebody else's commit costs at most this share of the time: 1 in 50.
+const LOOK_SHARE: u32 = 50;
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A source has seen something.
+    Change(Change),
+    /// A page wants a copy.
+    Copy(SyncSender<Copy>),
+    /// The process ends; rules stay.
+    Stop,
+}
+
+/// The thread's state.
+pub(crate) struct SyncLoop {
+    engine: Engine<Nftables>,
+    conntrack: Option<Socket>,
+    board: Arc<Board>,
+    inbox: Receiver<Message>,
+    generation: Option<u32>,
+    retry: Option<(Instant, Duration)>,
+    next_look: Instant,
+    next_watch: Instant,
+    foreign: bool,
+}
+
+impl SyncLoop {
+    pub(crate) fn new(
+        engine: Engine<Nftables>,
+        conntrack: Option<Socket>,
+        board: Arc<Board>,
+        inbox: Receiver<Message>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            engine,
+            conntrack,
+            board,
+            inbox,
+            generation: None,
+            retry: None,
+            next_look: now,
+            next_watch: now,
+            foreign: false,
+        }
+    }
+
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self) {
+        while self.take_in() {
+            self.watch_kernel();
+            if self.engine.has_work() && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
+                self.sync();
+            }
+        }
+    }
+
+    /// Waits for a message, then takes what else is there. False = stop.
+    fn take_in(&mut self) -> bool {
+        let mut message = match self.inbox.recv_timeout(self.patience()) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        for _ in 0..FOLD {
+            match message {
+                Message::Stop => return false,
+                Message::Copy(reply) => self.answer(&reply),
+                Message::Change(change) => self.handle(change),
+            }
+            match self.inbox.try_recv() {
+                Ok(next) => message = next,
+                Err(_) => break,
+            }
+        }
+        true
+    }
+
+    fn patience(&self) -> Duration {
+        let until = self.retry.map_or(self.next_watch, |(at, _)| at.min(self.next_watch));
+        until.saturating_duration_since(Instant::now())
+    }
+
+    fn handle(&mut self, change: Change) {
+        self.board.metrics.changes.inc();
+        if let Change::Problem(problem) = &change {
+            tracing::warn!("{problem}");
+        }
+        let about_problems = matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
+        self.engine.handle(change);
+        if about_problems {
+            self.show_problems();
+        }
+        if self.engine.has_work() {
+            let mut state = self.board.state();
+            state.health.queue();
+            state.synced = false;
+            self.board.metrics.last_queued.set(now_seconds());
+        }
+    }
+
+    fn sync(&mut self) {
+        let started = Instant::now();
+        match self.engine.sync() {
+            Ok(report) => self.succeeded(report, started.elapsed()),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn succeeded(&mut self, report: SyncReport, took: Duration) {
+        self.clean_flows(&report);
+        self.retry = None;
+        self.generation = self.engine.dataplane_mut().generation().ok();
+        if let Some(full) = report.full {
+            self.next_look = Instant::now() + took * LOOK_SHARE;
+            let drift = if std::mem::take(&mut self.foreign) { full.differed } else { 0 };
+            if drift > 0 {
+                tracing::warn!(objects = drift, "another program had changed our tables; repaired");
+                self.board.metrics.drift.inc_by(drift as u64);
+            }
+            tracing::info!(
+                observed = full.observed,
+                written = report.writes,
+                ?took,
+                "compared everything with the kernel"
+            );
+            // A full comparison holds everything twice for a moment.
+            netlink::give_back_memory();
+        } else {
+            tracing::debug!(services = report.resolved, written = report.writes, ?took, "synced");
+        }
+        report.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+        self.show(&report, took);
+    }
+
+    fn show(&self, report: &SyncReport, took: Duration) {
+        let metrics = &self.board.metrics;
+        metrics.sync_duration.observe(took.as_secs_f64());
+        let kind =
+            if report.full.is_some() { &metrics.full_sync_duration } else { &metrics.partial_sync_duration };
+        kind.observe(took.as_secs_f64());
+        metrics.last_sync.set(now_seconds());
+        metrics.writes.inc_by(report.writes as u64);
+        metrics.objects.set(self.engine.object_count() as i64);
+        metrics.services.set(self.engine.store().service_count() as i64);
+        let mut state = self.board.state();
+        state.health.done();
+        state.health.set_eligible(self.engine.store().facts());
+        state.synced = true;
+        state.last_error = None;
+        drop(state);
+        if report.full.is_some() || report.conflicts_changed {
+            self.show_problems();
+        }
+    }
+
+    fn show_problems(&self) {
+        let problems = self.engine.problems();
+        self.board.metrics.problems.set(problems.len() as i64);
+        self.board.state().problems = problems;
+    }
+
+    fn failed(&mut self, error: &ApplyError) {
+        let text = format!("{error}: {}", error.source);
+        let wait = self.retry.map_or(RETRY_FIRST, |(_, last)| (last * 2).min(RETRY_LAST));
+        self.retry = Some((Instant::now() + wait, wait));
+        tracing::error!(
+            "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
+        );
+        self.board.metrics.sync_failures.inc();
+        self.board.state().last_error = Some(text);
+    }
+
+    fn clean_flows(&mut self, report: &SyncReport) {
+        let Some(socket) = self.conntrack.as_mut().filter(|_| !report.flows.is_empty()) else { return };
+        let ground = flows::Ground { config: self.engine.config(), facts: self.engine.store().facts() };
+        match flows::clean(socket, ground, &report.flows) {
+            Ok(0) => {}
+            Ok(deleted) => {
+                tracing::info!(deleted, "deleted conntrack flows whose endpoint is gone");
+                self.board.metrics.flows_deleted.inc_by(deleted as u64);
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot delete stale conntrack flows; they end by their timeouts")
+            }
+        }
+    }
+
+    /// Looks at everything when somebody else has committed to nf_tables, but not too often.
+    fn watch_kernel(&mut self) {
+        let now = Instant::now();
+        if now < self.next_watch {
+            return;
+        }
+        self.next_watch = now + WATCH_EVERY;
+        let Some(known) = self.generation else { return };
+        let current = self.engine.dataplane_mut().generation();
+        if current.is_ok_and(|generation| generation != known) && now >= self.next_look {
+            self.foreign = true;
+            self.engine.request_full();
+        }
+    }
+
+    fn answer(&self, reply: &SyncSender<Copy>) {
+        let copy = Copy {
+            store: self.engine.store().clone(),
+            objects: self.engine.objects().map(|(key, value)| (key.clone(), *value)).collect(),
+            problems: self.engine.problems(),
+            synced: self.engine.is_ready() && !self.engine.has_work() && self.retry.is_none(),
+        };
+        let _ = reply.send(copy);
+    }
+}
+
+fn now_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}

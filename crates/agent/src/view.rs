@@ -1,0 +1,156 @@
+//! How answers look: JSON and text.
+
+use std::fmt::Write;
+
+use resolve::{Decision, Explanation, Masquerade, Packet, Route, VipKind};
+use serde::Serialize;
+
+/// An [`Explanation`] as JSON. The fields are a contract: scripts read them.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplanationView {
+    verdict: &'static str,
+    endpoints: Vec<String>,
+    masquerade: bool,
+    masquerade_endpoints: Vec<String>,
+    service: Option<String>,
+    port: Option<String>,
+    frontend: Option<String>,
+    reason: String,
+    excluded: Vec<ExcludedView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExcludedView {
+    endpoint: String,
+    reason: String,
+}
+
+impl ExplanationView {
+    pub(crate) fn new(explanation: &Explanation) -> Self {
+        let (masquerade, some) = match &explanation.masquerade {
+            Masquerade::Never => (false, &[][..]),
+            Masquerade::Always => (true, &[][..]),
+            Masquerade::Towards(some) => (false, some.as_slice()),
+        };
+        let texts = |list: &[model::EndpointAddr]| list.iter().map(ToString::to_string).collect();
+        Self {
+            verdict: explanation.verdict.as_str(),
+            endpoints: texts(&explanation.endpoints),
+            masquerade,
+            masquerade_endpoints: texts(some),
+            service: explanation.service.as_ref().map(|name| name.service.to_string()),
+            port: explanation.service.as_ref().map(|name| name.port.to_string()),
+            frontend: explanation.frontend.map(|frontend| frontend.to_string()),
+            reason: explanation.reason.clone(),
+            excluded: explanation
+                .excluded
+                .iter()
+                .map(|e| ExcludedView { endpoint: e.endpoint.clone(), reason: e.reason.clone() })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self, packet: &Packet) -> String {
+        let mut out = format!("{} -> {}/{}: {}\n", packet.from, packet.to, packet.protocol, self.verdict);
+        let _ = writeln!(out, "  because   {}", self.reason);
+        if let (Some(service), Some(port)) = (&self.service, &self.port) {
+            let port = if port.is_empty() { String::new() } else { format!(":{port}") };
+            let _ = writeln!(out, "  Service   {service}{port}");
+        }
+        if let Some(frontend) = &self.frontend {
+            let _ = writeln!(out, "  frontend  {frontend}");
+        }
+        for endpoint in &self.endpoints {
+            let own = self.masquerade || self.masquerade_endpoints.contains(endpoint);
+            let seen = if own { "sees this node's address" } else { "sees the client's address" };
+            let _ = writeln!(out, "  endpoint  {endpoint}  ({seen})");
+        }
+        for excluded in &self.excluded {
+            let _ = writeln!(out, "  not used  {}  ({})", excluded.endpoint, excluded.reason);
+        }
+        out
+    }
+}
+
+/// A [`Route`] as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct RouteView {
+    port: String,
+    protocol: &'static str,
+    family: String,
+    frontends: Vec<FrontendView>,
+    internal: DecisionView,
+    external: DecisionView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_circuit: Option<DecisionView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affinity_seconds: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct FrontendView {
+    kind: &'static str,
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_sources: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+enum DecisionView {
+    Dnat { endpoints: Vec<String> },
+    Reject,
+    Drop,
+}
+
+impl RouteView {
+    pub(crate) fn new(route: &Route) -> Self {
+        Self {
+            port: route.name.port.to_string(),
+            protocol: route.name.protocol.as_str(),
+            family: route.family.to_string(),
+            frontends: frontends(route),
+            internal: DecisionView::new(&route.internal),
+            external: DecisionView::new(&route.external),
+            short_circuit: route.short_circuit.as_ref().map(DecisionView::new),
+            affinity_seconds: route.affinity_seconds,
+        }
+    }
+}
+
+impl DecisionView {
+    fn new(decision: &Decision) -> Self {
+        match decision {
+            Decision::Dnat(list) => {
+                DecisionView::Dnat { endpoints: list.iter().map(ToString::to_string).collect() }
+            }
+            Decision::Reject => DecisionView::Reject,
+            Decision::Drop => DecisionView::Drop,
+        }
+    }
+}
+
+fn frontends(route: &Route) -> Vec<FrontendView> {
+    let vips = route.vips.iter().map(|vip| FrontendView {
+        kind: match vip.kind {
+            VipKind::ClusterIp => "clusterIP",
+            VipKind::ExternalIp => "externalIP",
+            VipKind::LoadBalancer => "loadBalancer",
+        },
+        address: model::EndpointAddr { ip: vip.ip, port: route.port }.to_string(),
+        allowed_sources: vip
+            .allowed_sources
+            .as_ref()
+            .map(|nets| nets.iter().map(ToString::to_string).collect()),
+    });
+    let node_port = route.node_port.map(|port| FrontendView {
+        kind: "nodePort",
+        address: port.to_string(),
+        allowed_sources: None,
+    });
+    vips.chain(node_port).collect()
+}
