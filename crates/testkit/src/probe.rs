@@ -1,0 +1,119 @@
+//! One first packet, sent for real, and what came of it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use model::Protocol;
+use socket2::{Domain, Socket, Type};
+
+use crate::netns::NetNs;
+
+/// What a client saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A server answered.
+    Answered {
+        /// Who it is.
+        endpoint: SocketAddr,
+        /// The client as the server sees it.
+        seen_source: SocketAddr,
+    },
+    /// The client was told at once: RST, or ICMP port unreachable.
+    Refused,
+    /// Nothing came back.
+    TimedOut,
+    /// Anything else: another error, or an answer from a server that is none of ours.
+    Other(String),
+}
+
+/// Something to say first, so that data flows both ways; an HTTP server can answer it too.
+const QUESTION: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
+/// Source ports are ours to choose: no flow ever meets an old flow's conntrack entry.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+const FIRST_PORT: u16 = 40_000;
+const PORTS: u16 = 20_000;
+
+/// Sends the first packet of a new flow from inside `ns`. An error means that it could not even be sent.
+pub fn probe(
+    ns: &NetNs,
+    source: Option<IpAddr>,
+    destination: SocketAddr,
+    protocol: Protocol,
+    timeout: Duration,
+) -> Result<Outcome> {
+    let source = SocketAddr::new(source.unwrap_or_else(|| any_address(destination)), next_port());
+    let flow = || format!("{protocol} {source} -> {destination}");
+    match protocol {
+        Protocol::Tcp => ns.run(|| ask_tcp(source, destination, timeout))?.with_context(flow),
+        Protocol::Udp => ns.run(|| ask_udp(source, destination, timeout))?.with_context(flow),
+        Protocol::Sctp => bail!("no SCTP client yet: {}", flow()),
+    }
+}
+
+fn next_port() -> u16 {
+    FIRST_PORT + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % PORTS
+}
+
+fn any_address(destination: SocketAddr) -> IpAddr {
+    match destination {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+fn ask_tcp(source: SocketAddr, destination: SocketAddr, timeout: Duration) -> Result<Outcome> {
+    let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
+    socket.bind(&source.into())?;
+    if let Err(error) = socket.connect_timeout(&destination.into(), timeout) {
+        return Ok(failure(&error));
+    }
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(timeout))?;
+    let mut answer = String::new();
+    let talk = stream.write_all(QUESTION).and_then(|()| stream.read_to_string(&mut answer));
+    Ok(talk.map_or_else(|error| after_connect(&error), |_| understood(&answer)))
+}
+
+/// A connection was there, so this is no refusal by the dataplane.
+fn after_connect(error: &std::io::Error) -> Outcome {
+    Outcome::Other(format!("connected, then: {error}"))
+}
+
+fn ask_udp(source: SocketAddr, destination: SocketAddr, timeout: Duration) -> Result<Outcome> {
+    let socket = UdpSocket::bind(source)?;
+    socket.set_read_timeout(Some(timeout))?;
+    if let Err(error) = socket.connect(destination) {
+        return Ok(failure(&error));
+    }
+    // EPERM: dropped on its way out of this very host. What the sender is told, recv says.
+    match socket.send(QUESTION) {
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => return Ok(failure(&error)),
+        _ => {}
+    }
+    let mut answer = [0; 256];
+    match socket.recv(&mut answer) {
+        Ok(length) => Ok(understood(&String::from_utf8_lossy(&answer[..length]))),
+        Err(error) => Ok(failure(&error)),
+    }
+}
+
+fn failure(error: &std::io::Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Outcome::Refused,
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => Outcome::TimedOut,
+        _ => Outcome::Other(error.to_string()),
+    }
+}
+
+fn understood(answer: &str) -> Outcome {
+    let words = answer.trim_end().split_once(' ');
+    let greeting = words.and_then(|(own, peer)| Some((own.parse().ok()?, peer.parse().ok()?)));
+    match greeting {
+        Some((endpoint, seen_source)) => Outcome::Answered { endpoint, seen_source },
+        None => Outcome::Other(format!("answer {answer:?}")),
+    }
+}
