@@ -34,6 +34,8 @@ pub struct Socket {
     fd: OwnedFd,
     buffer: Vec<u8>,
     sequence: u32,
+    /// Transactions that the kernel has taken.
+    pub(crate) commits: u32,
 }
 
 impl Socket {
@@ -47,7 +49,7 @@ impl Socket {
         }
         // SAFETY: `raw` was just returned by socket(2) and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-        let socket = Self { fd, buffer: vec![0; RECEIVE], sequence: 1 };
+        let socket = Self { fd, buffer: vec![0; RECEIVE], sequence: 1, commits: 0 };
         socket
             .set(libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, 1)
             .map_err(|e| io_error("ask for extended acks", e))?;
@@ -75,6 +77,11 @@ impl Socket {
             tv_usec: libc::suseconds_t::from(timeout.subsec_micros()),
         };
         self.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, value).map_err(|e| io_error("set a timeout", e))
+    }
+
+    /// How many transactions the kernel has taken from this socket. Each moves the generation of the ruleset by one.
+    pub fn commits(&self) -> u32 {
+        self.commits
     }
 
     /// A fresh sequence number; `count` of them in a row are the caller's.

@@ -7,6 +7,8 @@ use crate::attr::{Buffer, Mark};
 use crate::socket::refusal;
 use crate::{NetlinkError, Socket};
 
+/// A chain that nobody has.
+const NOBODY: &str = "towpath-rehearsal";
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// An attribute's length is 16 bits; element lists are cut well before.
@@ -180,7 +182,21 @@ impl Transaction {
         self.buffer.raw(&[0, 0, 0, SUBSYSTEM as u8]);
         self.buffer.end_message(mark);
         socket.send(self.buffer.bytes())?;
-        self.await_answer(socket)
+        self.await_answer(socket)?;
+        socket.commits = socket.commits.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Has the kernel check all of it and take none of it: a last message is added that the kernel must refuse. So the
+    /// generation of the ruleset stays. The error is that of the first message that is refused beside that one.
+    pub fn rehearse(mut self, socket: &mut Socket) -> Result<(), NetlinkError> {
+        self.flush_chain(NOBODY);
+        let last = self.subjects.len();
+        match self.commit(socket) {
+            Err(NetlinkError::Refused { errno: libc::ENOENT, index, .. }) if index == last => Ok(()),
+            Ok(()) => Err(NetlinkError::Malformed("the kernel took a transaction that it had to refuse")),
+            refused => refused,
+        }
     }
 
     fn await_answer(&self, socket: &mut Socket) -> Result<(), NetlinkError> {
