@@ -10,7 +10,7 @@ use model::IpFamily;
 use netlink::nft::{Element, ElementData, Transaction};
 use netlink::{NetlinkError, Socket};
 
-use crate::codec::{encode, encode_hairpin};
+use crate::codec::kernel_element;
 use crate::ids::{ChainId, SetId, TABLE};
 use crate::kernel_family;
 use crate::layout::{Layout, set_data, set_spec};
@@ -149,10 +149,7 @@ impl<'a> Writer<'a> {
 
     fn element(&mut self, id: SetId, key: &ElementKey, step: &Step<Value>) {
         let name = id.to_string();
-        let bytes = |value: &Value| match (id, key) {
-            (SetId::Hairpin, ElementKey::Vip(endpoint)) => encode_hairpin(endpoint),
-            _ => encode(key, value),
-        };
+        let bytes = |value: &Value| kernel_element(id, key, value);
         match step {
             Step::Create(new) => self.transaction.add_element(&name, &bytes(new)),
             Step::Update { old, new } => {

@@ -10,8 +10,16 @@ use crate::ids::{ChainId, SetId};
 use crate::objects::{ElementKey, PortKey, Target, Value, VipKey};
 use crate::rule::octets;
 
+/// An element of one of our sets as the kernel shall have it.
+pub fn kernel_element(set: SetId, key: &ElementKey, value: &Value) -> Element {
+    match (set, key) {
+        (SetId::Hairpin, ElementKey::Vip(endpoint)) => encode_hairpin(endpoint),
+        _ => encode(key, value),
+    }
+}
+
 /// The element that the kernel shall have.
-pub fn encode(key: &ElementKey, value: &Value) -> Element {
+fn encode(key: &ElementKey, value: &Value) -> Element {
     let (start, key_end) = key_bytes(key);
     let data = match value {
         Value::Member | Value::Definition(_) => ElementData::None,
@@ -123,7 +131,7 @@ pub fn decode_affinity(family: IpFamily, element: &Element) -> Option<(VipKey, E
 }
 
 /// The element of the hairpin set for an endpoint: the connection's source is the endpoint itself.
-pub fn encode_hairpin(endpoint: &VipKey) -> Element {
+fn encode_hairpin(endpoint: &VipKey) -> Element {
     let bytes = Bytes::default().addr(endpoint.ip).addr(endpoint.ip);
     let key = bytes.protocol(endpoint.protocol).port(endpoint.port).0;
     Element { key, key_end: None, data: ElementData::None }

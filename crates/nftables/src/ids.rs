@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::slots;
+
 /// Name of our table, in both families.
 pub const TABLE: &str = "towpath";
 /// Maps that the endpoint slots of VIPs are spread over. Dumping one large hash map is quadratic in the kernel.
@@ -122,16 +124,16 @@ impl fmt::Display for SetId {
     }
 }
 
-/// A chain whose name says everything that it does: choose one of `count` endpoints of the frontend that the
-/// packet addresses.
+/// A chain whose name says everything that it does: choose one of the endpoints of the frontend that the packet
+/// addresses, which fill its first slots. See [`crate::slots`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pick {
     /// For NodePorts, not VIPs.
     pub ports: bool,
     /// The shard of slots.
     pub shard: u8,
-    /// Number of slots to choose from, at least 1.
-    pub count: u16,
+    /// Number of slots to choose from, a class of [`crate::slots`]; some of the last may be empty.
+    pub size: u16,
     /// Mark for masquerade first.
     pub masquerade: bool,
     /// The affinity map that is asked first, if the Service has affinity.
@@ -232,7 +234,7 @@ impl fmt::Display for ChainId {
 impl fmt::Display for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.ports { "port" } else { "vip" };
-        write!(f, "pick-{kind}-{:02}-of-{}", self.shard, self.count)?;
+        write!(f, "pick-{kind}-{:02}-of-{}", self.shard, self.size)?;
         if self.masquerade {
             f.write_str("-masq")?;
         }
@@ -250,11 +252,11 @@ fn parse_pick(name: &str) -> Option<Pick> {
         Some((rest, shard)) => (rest, Some(shard.parse().ok()?)),
         None => (rest, None),
     };
-    let count = rest.strip_suffix("-masq").unwrap_or(rest);
+    let size = rest.strip_suffix("-masq").unwrap_or(rest);
     Some(Pick {
         ports: kind == "port",
         shard: shard.parse().ok()?,
-        count: count.parse().ok().filter(|n| *n > 0)?,
+        size: size.parse().ok().filter(|n| slots::is_class(*n))?,
         masquerade: rest.ends_with("-masq"),
         affinity,
     })
@@ -274,9 +276,9 @@ mod tests {
         for id in SetId::all() {
             assert_eq!(SetId::parse(&id.to_string()), Some(id));
         }
-        let pick = Pick { ports: true, shard: 3, count: 12, masquerade: true, affinity: Some(7) };
+        let pick = Pick { ports: true, shard: 3, size: 12, masquerade: true, affinity: Some(7) };
         assert_eq!(pick.to_string(), "pick-port-03-of-12-masq-sticky-7");
-        let plain = Pick { ports: false, shard: 31, count: 1, masquerade: false, affinity: None };
+        let plain = Pick { ports: false, shard: 31, size: 1, masquerade: false, affinity: None };
         let record = ChainId::Record { shard: 2, seconds: 10800 };
         for id in [ChainId::Pick(pick), ChainId::Pick(plain), record, ChainId::Services, ChainId::Firewall] {
             assert_eq!(ChainId::parse(&id.to_string()), Some(id));
@@ -289,6 +291,7 @@ mod tests {
             "",
             "pick-vip-1-of-3",
             "pick-vip-01-of-0",
+            "pick-vip-01-of-5",
             "pick-x-01-of-2",
             "record-1-s",
             "input",

@@ -19,6 +19,7 @@ use rustc_hash::FxHasher;
 
 use crate::ids::{ChainId, Pick, SetId};
 use crate::rule::{Field, Part, Rule, Side, encode};
+use crate::slots;
 use crate::userdata;
 
 /// Most clients that one affinity map remembers. Beyond it, new clients are balanced without memory.
@@ -187,13 +188,15 @@ impl Layout {
         if let Some(shard) = pick.affinity {
             rules.push(vec![Part::Dnat(CLIENT.into(), SetId::Affinity(shard))]);
         }
-        let (mut fields, map) = if pick.ports {
+        let (fields, map) = if pick.ports {
             (PORT.to_vec(), SetId::PortSlots(pick.shard))
         } else {
             (VIP.to_vec(), SetId::VipSlots(pick.shard))
         };
-        fields.push(Field::Random(pick.count));
-        rules.push(vec![Part::Dnat(fields, map)]);
+        rules.extend(slots::draws(pick.size).into_iter().map(|modulus| {
+            let fields = fields.iter().copied().chain([Field::Random(modulus)]);
+            vec![Part::Dnat(fields.collect(), map)]
+        }));
         rules
     }
 }
@@ -285,8 +288,17 @@ pub fn set_spec(set: SetId, family: IpFamily) -> SetSpec {
         key_len: parts.iter().map(|(_, len)| len).sum(),
         data: set_data(set, family),
         size,
-        fields: if interval { parts.iter().map(|(_, len)| *len).collect() } else { Vec::new() },
+        fields: parts.iter().filter(|_| interval).map(|(kind, len)| field_len(*kind, *len)).collect(),
         userdata: userdata::of(set, family),
+    }
+}
+
+/// The length of a key's component as nft describes it: without padding.
+fn field_len(kind: u32, padded: u32) -> u32 {
+    match kind {
+        data_type::PROTOCOL => 1,
+        data_type::SERVICE => 2,
+        _ => padded,
     }
 }
 

@@ -1,8 +1,8 @@
 //! The nftables dataplane: constant chains, one element per frontend and one per endpoint slot.
 //!
 //! ```text
-//! services: daddr . proto . dport --vips--> goto pick-vip-07-of-3
-//! pick-vip-07-of-3: daddr . proto . dport . random(3) --vip-slots-07--> dnat to endpoint
+//! services: daddr . proto . dport --vips--> goto pick-vip-07-of-4
+//! pick-vip-07-of-4: daddr . proto . dport . random(4) --vip-slots-07--> dnat to endpoint
 //! ```
 //!
 //! `layout` says what is in each chain, `lower` what a Route becomes, `observe` and `apply` talk to the kernel,
@@ -24,9 +24,11 @@ mod objects;
 mod observe;
 mod probe;
 mod rule;
+mod slots;
 mod text;
 mod userdata;
 
+pub use codec::kernel_element;
 pub use ids::{ChainId, Pick, SetId, TABLE};
 pub use layout::Layout;
 pub use objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
@@ -74,6 +76,11 @@ impl Nftables {
         Ok(Self { socket: Some(Socket::open(nft::NETLINK_NETFILTER)?), ..Self::default() })
     }
 
+    /// What each family's chains are made from; empty before the first [`Dataplane::ground`].
+    pub fn layouts(&self) -> &[Layout] {
+        &self.layouts
+    }
+
     /// The ruleset of these objects, as text that `nft -f` reads.
     pub fn render<'a>(&self, objects: impl Iterator<Item = (&'a Key, &'a Value)>) -> String {
         let mut by_family: [Vec<(Key, Value)>; 2] = Default::default();
@@ -96,6 +103,11 @@ impl Nftables {
     /// The kernel's ruleset generation: it moves when anybody commits anything.
     pub fn generation(&mut self) -> Result<u32, NetlinkError> {
         nft::generation(self.kernel()?)
+    }
+
+    /// Transactions of ours that the kernel has taken: each moves the generation by one.
+    pub fn commits(&self) -> u32 {
+        self.socket.as_ref().map_or(0, Socket::commits)
     }
 
     /// Affinity elements deleted so far because their endpoint was gone.

@@ -10,12 +10,10 @@ use rustc_hash::FxHasher;
 use crate::ids::{AFFINITY_SHARDS, ChainId, PORT_SHARDS, Pick, SetId, VIP_SHARDS};
 use crate::layout::{fingerprint, set_spec};
 use crate::objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
+use crate::slots;
 
 /// What an object is at present.
 pub type Now<'a> = &'a dyn Fn(&Key) -> Option<Value>;
-
-/// Most endpoints of one list. The rest of a larger list is not used: the slot number must fit the printed key.
-pub const MAX_SLOTS: usize = 65_535;
 
 /// A frontend as this dataplane sees it.
 #[derive(Clone, Copy)]
@@ -124,11 +122,11 @@ impl Lowering<'_> {
     /// into neighbouring shards, so that their keys cannot meet.
     fn target(&mut self, front: Front, decision: &Decision, list: u8, masquerade: bool) -> Option<Target> {
         let endpoints = decision.endpoints();
-        let endpoints = &endpoints[..endpoints.len().min(MAX_SLOTS)];
-        let count = u16::try_from(endpoints.len()).ok().filter(|n| *n > 0)?;
+        let endpoints = &endpoints[..endpoints.len().min(slots::MAX)];
+        let size = slots::class_of(endpoints.len())?;
         let shard = front.shard(list);
         let affinity = self.route.affinity_seconds.map(|_| front.affinity_shard());
-        let pick = Pick { ports: front.is_port(), shard, count, masquerade, affinity };
+        let pick = Pick { ports: front.is_port(), shard, size, masquerade, affinity };
         self.chain(ChainId::Pick(pick));
         let already = list == 1 && masquerade;
         if !already {

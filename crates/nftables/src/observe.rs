@@ -25,6 +25,7 @@ pub struct Found {
 pub fn observe(socket: &mut Socket, family: IpFamily) -> Result<Found, NetlinkError> {
     let mut found = Found::default();
     let sets = nft::sets(socket, kernel_family(family), TABLE)?;
+    let sets: Vec<SetSpec> = sets.into_iter().map(|spec| without_remarks(spec, family)).collect();
     if sets.iter().any(|spec| is_incompatible(spec, family)) {
         found.incompatible = true;
         return Ok(found);
@@ -39,6 +40,14 @@ pub fn observe(socket: &mut Socket, family: IpFamily) -> Result<Found, NetlinkEr
         }
     }
     Ok(found)
+}
+
+/// Where we need no user data, what `nft` leaves there for itself is no difference.
+fn without_remarks(mut spec: SetSpec, family: IpFamily) -> SetSpec {
+    if SetId::parse(&spec.name).is_some_and(|id| set_spec(id, family).userdata.is_empty()) {
+        spec.userdata.clear();
+    }
+    spec
 }
 
 fn is_incompatible(spec: &SetSpec, family: IpFamily) -> bool {

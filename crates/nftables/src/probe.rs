@@ -9,55 +9,71 @@ use crate::layout::{Layout, set_spec};
 use crate::{Pick, kernel_family};
 use resolve::{LocalSource, NodePortScope};
 
-/// Something that the kernel lacks.
+/// Why nf_tables cannot be used as we need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// What it is for.
-    pub feature: &'static str,
-    /// The kernel option that brings it.
-    pub option: &'static str,
-    /// What the kernel said.
-    pub answer: String,
+pub enum Missing {
+    /// This process may not change nf_tables.
+    Permission,
+    /// The kernel lacks something.
+    Feature {
+        /// What it is for.
+        feature: &'static str,
+        /// The kernel option that brings it.
+        option: &'static str,
+        /// What the kernel said.
+        answer: String,
+    },
 }
 
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the kernel lacks {}: it needs {} ({})", self.feature, self.option, self.answer)
+        match self {
+            Missing::Permission => {
+                f.write_str("this process may not change nf_tables: run it as root or with CAP_NET_ADMIN")
+            }
+            Missing::Feature { feature, option, answer } => {
+                write!(f, "the kernel lacks {feature}: it needs {option} ({answer})")
+            }
+        }
     }
 }
 
 /// A table that exists only inside a transaction which is never committed.
 const TABLE: &str = "towpath-probe";
 
-/// Tries every kind of object and rule that we use, in a table of its own that is deleted in the same transaction.
+/// Tries every kind of object and rule that we use, without writing anything: the ruleset's generation stays.
 pub fn probe(socket: &mut Socket) -> Vec<Missing> {
     let mut missing = Vec::new();
     for family in IpFamily::ALL {
         let layout = layout(family);
         for (feature, option, chain) in CHAINS {
-            let result = try_chain(socket, &layout, chain);
-            missing.extend(result.err().map(|e| Missing { feature, option, answer: e.to_string() }));
+            match try_chain(socket, &layout, chain) {
+                Ok(()) => {}
+                Err(error) if error.errno() == Some(PERMISSION) => return vec![Missing::Permission],
+                Err(error) => {
+                    missing.push(Missing::Feature { feature, option, answer: format!("{family}: {error}") });
+                }
+            }
         }
     }
-    missing.dedup_by_key(|m| m.feature);
     missing
 }
 
-const PICK: Pick = Pick { ports: false, shard: 0, count: 2, masquerade: false, affinity: None };
+/// EPERM.
+const PERMISSION: i32 = 1;
+const PICK: Pick = Pick { ports: false, shard: 0, size: 2, masquerade: false, affinity: None };
 
 /// Simple things first: what fails there explains the rest.
-const CHAINS: [(&str, &str, ChainId); 7] = [
-    (
-        "nf_tables with hash maps, or this process lacks CAP_NET_ADMIN",
-        "CONFIG_NF_TABLES",
-        ChainId::LocalPolicyVips,
-    ),
+const CHAINS: [(&str, &str, ChainId); 9] = [
+    ("nf_tables with maps and concatenated intervals", "CONFIG_NF_TABLES, kernel 5.6", ChainId::Firewall),
     ("reject", "CONFIG_NFT_REJECT, CONFIG_NF_TABLES_IPV4, CONFIG_NF_TABLES_IPV6", ChainId::Reject),
     ("NAT chains", "CONFIG_NFT_NAT, CONFIG_NF_NAT", ChainId::NatPrerouting),
-    ("masquerading", "CONFIG_NFT_MASQ, CONFIG_NFT_CT", ChainId::NatPostrouting),
-    ("random choice", "CONFIG_NFT_NUMGEN", ChainId::Pick(PICK)),
-    ("address types", "CONFIG_NFT_FIB, CONFIG_NFT_FIB_IPV4, CONFIG_NFT_FIB_IPV6", ChainId::Services),
     ("connection state", "CONFIG_NFT_CT", ChainId::FilterForward),
+    ("masquerading", "CONFIG_NFT_MASQ", ChainId::NatPostrouting),
+    ("random choice", "CONFIG_NFT_NUMGEN, CONFIG_NFT_NAT", ChainId::Pick(PICK)),
+    ("address types", "CONFIG_NFT_FIB, CONFIG_NFT_FIB_IPV4, CONFIG_NFT_FIB_IPV6", ChainId::LocalPolicyVips),
+    ("the original tuple of connections", "CONFIG_NFT_CT", ChainId::AffinityRecord),
+    ("maps that rules write", "CONFIG_NF_TABLES", ChainId::Record { shard: 0, seconds: 1 }),
 ];
 
 fn layout(family: IpFamily) -> Layout {
@@ -74,8 +90,7 @@ fn layout(family: IpFamily) -> Layout {
 fn try_chain(socket: &mut Socket, layout: &Layout, chain: ChainId) -> Result<(), NetlinkError> {
     let mut transaction = Transaction::new(socket, kernel_family(layout.family), TABLE, None);
     transaction.add_table();
-    for id in SetId::constant().filter(|id| !matches!(id, SetId::VipSlots(n) | SetId::PortSlots(n) if *n > 0))
-    {
+    for id in SetId::all().filter(is_sample) {
         transaction.add_set(&set_spec(id, layout.family));
     }
     for id in [ChainId::Services, ChainId::ClusterIpCheck, ChainId::Reject] {
@@ -85,6 +100,10 @@ fn try_chain(socket: &mut Socket, layout: &Layout, chain: ChainId) -> Result<(),
     for rule in layout.encoded(chain) {
         transaction.add_rule(&chain.to_string(), &rule);
     }
-    transaction.delete_table();
-    transaction.commit(socket)
+    transaction.rehearse(socket)
+}
+
+/// One map of each kind is enough.
+fn is_sample(id: &SetId) -> bool {
+    !matches!(id, SetId::VipSlots(n) | SetId::PortSlots(n) | SetId::Affinity(n) if *n > 0)
 }
