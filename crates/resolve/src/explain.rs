@@ -133,10 +133,14 @@ impl<'a> Ask<'a> {
             .allowed_sources
             .as_ref()
             .is_some_and(|nets| !nets.iter().any(|net| net.contains(&self.packet.from)));
-        let (decision, masquerade, local_only) = match vip.kind {
+        let (decision, mut masquerade, local_only) = match vip.kind {
             VipKind::ClusterIp => self.internal(&route),
             _ => self.external(&route),
         };
+        // nf_tables marks by address alone: the address may be the ClusterIP of another port's Service.
+        if self.config.mode == Mode::Nftables && self.store.is_cluster_ip(to.ip) {
+            masquerade |= self.masquerades_cluster_ips();
+        }
         // nf_tables drops before DNAT; the others refuse first where there is no endpoint at all.
         if blocked && (self.config.mode == Mode::Nftables || *decision != Decision::Reject) {
             let reason = format!("{} is in no range of loadBalancerSourceRanges", self.packet.from);
@@ -189,13 +193,17 @@ impl<'a> Ask<'a> {
     }
 
     fn internal<'r>(&self, route: &'r Route) -> (&'r Decision, bool, bool) {
-        let foreign = self.detector != LocalSource::Unknown && !self.from_pod;
         let local_only = self
             .store
             .entry(&route.name.service)
             .and_then(|e| e.service.as_ref())
             .is_some_and(|s| s.internal_policy == model::TrafficPolicy::Local);
-        (&route.internal, self.config.masquerade_all || foreign, local_only)
+        (&route.internal, self.masquerades_cluster_ips(), local_only)
+    }
+
+    /// Traffic to a ClusterIP is masqueraded unless it is known to come from a pod of this node.
+    fn masquerades_cluster_ips(&self) -> bool {
+        self.config.masquerade_all || (self.detector != LocalSource::Unknown && !self.from_pod)
     }
 
     fn external<'r>(&self, route: &'r Route) -> (&'r Decision, bool, bool) {
@@ -236,19 +244,20 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Hairpin: nf_tables knows the node's own endpoints, the other modes every endpoint.
+    /// Hairpin: nf_tables knows the node's own endpoints, the other modes every endpoint. A packet from elsewhere to
+    /// an endpoint on this node's own address (a pod on the host's network) never passes postrouting, where sources
+    /// are rewritten.
     fn masquerade(&self, route: &Route, endpoints: &[EndpointAddr], always: bool) -> Masquerade {
-        if always && !endpoints.is_empty() {
-            return Masquerade::Always;
-        }
-        let hairpins = |e: &&EndpointAddr| {
+        let hairpins = |e: &EndpointAddr| {
             e.ip == self.packet.from && (self.config.mode != Mode::Nftables || route.hairpin.contains(e))
         };
-        let own: Vec<EndpointAddr> = endpoints.iter().filter(hairpins).copied().collect();
-        match own.len() {
+        let leaves = |e: &EndpointAddr| self.from_node || !self.store.facts().owns(e.ip);
+        let rewritten = |e: &&EndpointAddr| (always || hairpins(e)) && leaves(e);
+        let some: Vec<EndpointAddr> = endpoints.iter().filter(rewritten).copied().collect();
+        match some.len() {
             0 => Masquerade::Never,
             n if n == endpoints.len() => Masquerade::Always,
-            _ => Masquerade::Towards(own),
+            _ => Masquerade::Towards(some),
         }
     }
 
