@@ -8,7 +8,8 @@ use crate::cli::CleanupArgs;
 /// Removes our tables.
 pub(crate) fn cleanup(_: &CleanupArgs) -> Result<()> {
     let mut nftables = Nftables::open().context("cannot talk to nf_tables")?;
-    nftables
-        .cleanup()
-        .context("cannot delete the tables `ip towpath` and `ip6 towpath` (is this process root?)")
+    let problem = "cannot delete the tables `ip towpath` and `ip6 towpath` (is this process root?)";
+    nftables.cleanup().context(problem)?;
+    println!("the tables `ip towpath` and `ip6 towpath` are gone");
+    Ok(())
 }

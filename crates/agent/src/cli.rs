@@ -7,7 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// A Kubernetes service proxy for each node.
 #[derive(Debug, Parser)]
-#[command(name = "towpath", version, about, max_term_width = 110)]
+// Of a flag given twice the last counts, as in kube-proxy.
+#[command(name = "towpath", version, about, max_term_width = 110, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

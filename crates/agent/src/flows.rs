@@ -67,7 +67,7 @@ fn narrow(base: &Filter, frontend: &FrontendKey) -> Filter {
         FrontendKey::Vip { ip, .. } => Some(*ip),
         FrontendKey::NodePort { .. } => None,
     };
-    Filter { original_dst, original_dport: Some(frontend.port()), ..base.clone() }
+    Filter { original_dst, original_dport: Some(frontend.port()), ..*base }
 }
 
 struct Judge<'a> {

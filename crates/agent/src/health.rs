@@ -126,8 +126,7 @@ mod tests {
 
     #[test]
     fn a_late_change_is_unhealthy_until_it_is_done() {
-        let mut health = Health::default();
-        health.queued = Instant::now().checked_sub(LATE);
+        let mut health = Health { queued: Instant::now().checked_sub(LATE), ..Health::default() };
         assert_eq!(health.answer(false).0, 503);
         health.done();
         assert_eq!(health.answer(false).0, 200);

@@ -54,7 +54,12 @@ impl Pages for DebugPages {
             "/healthz" => Page::text(200, "ok"),
             "/proxyMode" => Page::text(200, self.config.mode.as_str()),
             "/metrics" => Page { content_type: CONTENT_TYPE, ..Page::text(200, self.board.metrics.text()) },
-            "/debug/rules" => self.rules(query),
+            "/debug/rules" => {
+                let page = self.rules(query);
+                // The page was made from a copy of everything.
+                netlink::give_back_memory();
+                page
+            }
             "/" => Page::text(
                 200,
                 "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/metrics\n/proxyMode\n/healthz\n",
@@ -104,7 +109,7 @@ impl DebugPages {
         );
         let _ = writeln!(
             out,
-            "# state {}: {} Services, {} kernel objects",
+            "# state {}: {} Service(s), {} kernel objects",
             copy.store.number(),
             copy.store.service_count(),
             copy.objects.len()

@@ -40,6 +40,7 @@ pub(crate) struct SyncLoop {
     conntrack: Option<Socket>,
     board: Arc<Board>,
     inbox: Receiver<Message>,
+    /// The generation that we know all of: of the last look at everything, and our own commits since.
     generation: Option<u32>,
     retry: Option<(Instant, Duration)>,
     next_look: Instant,
@@ -124,7 +125,14 @@ impl SyncLoop {
 
     fn sync(&mut self) {
         let started = Instant::now();
-        match self.engine.sync() {
+        let before = (self.engine.dataplane_mut().generation().ok(), self.engine.dataplane().commits());
+        let result = self.engine.sync();
+        let looked = result.as_ref().is_ok_and(|report| report.full.is_some());
+        // Not the present one: what others commit meanwhile would never be looked at.
+        let known = if looked { before.0 } else { self.generation };
+        let own = self.engine.dataplane().commits().wrapping_sub(before.1);
+        self.generation = known.map(|generation| generation.wrapping_add(own));
+        match result {
             Ok(report) => self.succeeded(report, started.elapsed()),
             Err(error) => self.failed(&error),
         }
@@ -133,10 +141,12 @@ impl SyncLoop {
     fn succeeded(&mut self, report: SyncReport, took: Duration) {
         self.clean_flows(&report);
         self.retry = None;
-        self.generation = self.engine.dataplane_mut().generation().ok();
         if let Some(full) = report.full {
-            self.next_look = Instant::now() + took * LOOK_SHARE;
-            let drift = if std::mem::take(&mut self.foreign) { full.differed } else { 0 };
+            let foreign = std::mem::take(&mut self.foreign);
+            if foreign {
+                self.next_look = Instant::now() + took * LOOK_SHARE;
+            }
+            let drift = if foreign { full.differed } else { 0 };
             if drift > 0 {
                 tracing::warn!(objects = drift, "another program had changed our tables; repaired");
                 self.board.metrics.drift.inc_by(drift as u64);
