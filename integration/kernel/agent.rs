@@ -4,10 +4,10 @@ use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use testkit::netns::NetNs;
@@ -16,71 +16,127 @@ use testkit::wait;
 
 use crate::http;
 
+const NAMED_BY: &str = "TOWPATH_BIN";
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 const HEALTHZ: &str = "127.0.0.1:10256";
 const PATIENCE: Duration = Duration::from_secs(15);
 const LOG_LINES: usize = 40;
 
-/// The program to test, or why there is none.
-pub(crate) fn find_program() -> Result<PathBuf, String> {
-    if let Some(path) = env::var_os("TOWPATH_BIN") {
+/// Why there is no program to test.
+pub(crate) enum NoProgram {
+    /// `TOWPATH_BIN` names something that is not there: somebody wanted it tested, so that is a failure.
+    Named(String),
+    /// None was built: tests cannot run, and say so.
+    NotBuilt(String),
+}
+
+/// The program to test.
+pub(crate) fn find_program() -> Result<PathBuf, NoProgram> {
+    if let Some(path) = env::var_os(NAMED_BY) {
         let path = PathBuf::from(path);
-        return if path.is_file() { Ok(path) } else { Err(format!("no program at {}", path.display())) };
+        let missing = || NoProgram::Named(format!("{NAMED_BY}: no program at {}", path.display()));
+        return if path.is_file() { Ok(path) } else { Err(missing()) };
     }
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let built = ["release", "debug"].map(|profile| target.join(profile).join("towpath"));
     let age = |path: &PathBuf| fs::metadata(path).and_then(|m| m.modified()).ok();
     let newest = built.into_iter().filter(|p| age(p).is_some()).max_by_key(age);
-    newest.ok_or_else(|| "no program: run `cargo build` first, or set TOWPATH_BIN".to_owned())
+    let none = || NoProgram::NotBuilt(format!("no program: run `cargo build` first, or set {NAMED_BY}"));
+    newest.ok_or_else(none)
+}
+
+fn program() -> Result<PathBuf> {
+    find_program().map_err(|(NoProgram::Named(why) | NoProgram::NotBuilt(why))| anyhow!(why))
+}
+
+/// Runs the program to its end with these arguments, inside `ns`.
+pub(crate) fn run_to_end(ns: &NetNs, args: &[&str]) -> Result<Output> {
+    let mut command = Command::new(program()?);
+    command.args(args).stdin(Stdio::null());
+    ns.run(|| command.output())?.with_context(|| format!("running towpath {}", args.join(" ")))
 }
 
 /// The running program; killed on drop.
+#[derive(Debug)]
 pub(crate) struct Agent {
     process: Running,
-    log: PathBuf,
 }
 
 /// What the debug page says of the state of things.
-#[derive(Debug, Deserialize)]
-struct Progress {
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Progress {
     synced: bool,
     number: u64,
-    diff: Vec<Value>,
+    /// Kernel objects that are not as they should be, a line each.
+    pub(crate) diff: Vec<Value>,
+    /// What cannot be honoured, a line each.
+    pub(crate) problems: Vec<String>,
+    /// What each Service became.
+    pub(crate) services: Value,
 }
 
 impl Agent {
-    /// Starts it in the node's namespace.
+    /// Starts it in the node's namespace; what it writes is appended to the log.
     pub(crate) fn start(node: &NetNs, manifests: &Path, log: &Path, flags: &[String]) -> Result<Self> {
-        let program = find_program().map_err(anyhow::Error::msg)?;
-        let output = File::create(log).context("making the log file")?;
-        let mut command = Command::new(program);
+        let output = File::options().create(true).append(true).open(log).context("opening the log file")?;
+        let mut command = Command::new(program()?);
         command.args(["run", "--source", "manifests", "--manifests"]).arg(manifests);
         command.args(["--healthz-bind-address", HEALTHZ]);
         command.args(["--metrics-bind-address", &METRICS.to_string()]).args(flags);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        Ok(Self { process: node.spawn(command)?, log: log.to_owned() })
+        Ok(Self { process: node.spawn(command)? })
     }
 
     /// Waits until the kernel is as wanted, for a state later than `after`, and says which state it is.
     pub(crate) fn await_sync(&mut self, node: &NetNs, after: Option<u64>) -> Result<u64> {
+        let later = |p: &Progress| after.is_none_or(|after| p.number > after);
+        let reached = self.await_progress(node, "the first answer that all is in sync", later);
+        reached.map(|p| p.number).with_context(|| format!("wanted: later than {after:?}"))
+    }
+
+    /// Waits until the kernel is as wanted and the debug page is as `good` asks for.
+    pub(crate) fn await_progress(
+        &mut self,
+        node: &NetNs,
+        what: &str,
+        good: impl Fn(&Progress) -> bool,
+    ) -> Result<Progress> {
         let mut last = None;
-        let reached = wait::until("the first answer that all is in sync", PATIENCE, || {
+        let reached = wait::until(what, PATIENCE, || {
             if let Some(status) = self.process.exited()? {
                 bail!("the program ended: {status}");
             }
             last = ask_progress(node)?;
-            let done = last.as_ref().filter(|p| p.synced && p.diff.is_empty());
-            Ok(done.map(|p| p.number).filter(|number| after.is_none_or(|after| *number > after)))
+            Ok(last.clone().filter(|p| p.synced && p.diff.is_empty() && good(p)))
         });
-        reached.with_context(|| format!("last seen: {last:?}, wanted: later than {after:?}"))
+        reached.with_context(|| format!("last seen: {last:?}"))
     }
 
-    /// The end of what it wrote.
-    pub(crate) fn log_tail(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    /// Ends it as a supervisor does.
+    pub(crate) fn terminate(self) -> Result<()> {
+        let status = self.process.terminate(PATIENCE)?;
+        ensure!(status.success(), "the program ended with {status} when asked to end");
+        Ok(())
     }
+
+    /// Kills it; it can do nothing about that.
+    pub(crate) fn kill(self) {
+        self.process.kill();
+    }
+}
+
+/// One value of the page of metrics.
+pub(crate) fn metric(node: &NetNs, name: &str) -> Result<f64> {
+    let page = http::get(node, METRICS, "/metrics")?.context("nobody serves metrics")?;
+    let line = page.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).with_context(|| format!("no metric {name} in:\n{}", page.body))
+}
+
+/// The end of a log.
+pub(crate) fn log_tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_else(|error| error.to_string());
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
 /// The one place that knows the form of the answer. `None`: not there yet.

@@ -1,6 +1,8 @@
 //! One case: a world, manifests, the program, real packets.
 
-use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use testkit::cases::{FlowCase, FlowTable, Mode};
 use testkit::flags::run_flags;
 use testkit::manifest::Manifests;
@@ -8,7 +10,8 @@ use testkit::scratch::Scratch;
 use testkit::verdict::check_flows;
 use testkit::world::{Layout, World};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, log_tail};
+use crate::rules::listable;
 
 /// Runs all steps of a case; the error says which flows went wrong, and shows rules and log.
 pub(crate) fn run(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
@@ -22,7 +25,7 @@ pub(crate) fn run(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> 
     let log = scratch.path().join("towpath.log");
     let mut agent = Agent::start(world.node(), &directory, &log, &run_flags(&config, mode))?;
     let result = run_phases(&world, &manifests, &mut agent, case, mode);
-    result.with_context(|| evidence(&world, &agent))
+    result.with_context(|| evidence(&world, &log))
 }
 
 fn run_phases(
@@ -39,20 +42,13 @@ fn run_phases(
         }
         number = Some(agent.await_sync(world.node(), number)?);
         check_flows(world, case, phase.flows, mode).with_context(|| format!("in step {i}"))?;
-        listable(world)?;
+        listable(world.node())?;
     }
     Ok(())
 }
 
-/// The distribution's `nft` can print everything: bytecode that it does not understand would break it
-/// for the whole host.
-fn listable(world: &World) -> Result<()> {
-    let listing = world.node().command("nft", &["list", "ruleset"])?;
-    ensure!(!listing.contains("[invalid"), "nft can't print everything:\n{listing}");
-    Ok(())
-}
-
-fn evidence(world: &World, agent: &Agent) -> String {
+/// What a failure should show: log and rules.
+pub(crate) fn evidence(world: &World, log: &Path) -> String {
     let rules = world.node().command("nft", &["list", "ruleset"]).unwrap_or_else(|e| format!("{e:#}"));
-    format!("log:\n{}\nrules:\n{rules}\nwhat went wrong", agent.log_tail())
+    format!("log:\n{}\nrules:\n{rules}\nwhat went wrong", log_tail(log))
 }

@@ -1,36 +1,114 @@
-//! The real program against the real kernel: every case of `tests/cases/flows.yaml`, each a test of its own.
+//! The real program against the real kernel, with real packets: every case of `tests/cases/flows.yaml`, each a test
+//! of its own, and stories that a table cannot tell.
 //!
 //! ```text
 //! cargo build && cargo test -p towpath-integration            # all
 //! cargo test -p towpath-integration -- flows::nftables::etp   # some
+//! cargo test -p towpath-integration -- lifecycle::
 //! ```
 //!
 //! `TOWPATH_BIN` names the program to test; without it, it is the newest of `target/{release,debug}/towpath`.
-//! What cannot run here (no root, no program, a case that no kernel can show) is reported as ignored.
+//! What cannot run here (no root, no program, a case that no kernel can show) is reported as ignored. A program that
+//! was named and is not there fails the run.
 
+mod affinity;
 mod agent;
+mod bad_input;
 mod case;
 mod http;
+mod lifecycle;
+mod local_pods;
+mod node;
+mod packets;
+mod plan;
+mod refusals;
+mod rules;
+mod scenes;
+mod services;
+mod stage;
+mod stale_flows;
+mod tamper;
+mod text;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use testkit::cases::{FlowCase, FlowTable, Mode, load_flows, table_path};
+
+use crate::agent::{NoProgram, find_program};
 
 /// Dataplanes that the program has so far.
 const MODES: &[Mode] = &[Mode::Nftables];
 
-fn main() -> anyhow::Result<ExitCode> {
+/// A test that is no case of a table.
+pub(crate) struct Test {
+    name: &'static str,
+    run: fn() -> Result<()>,
+    /// What it needs beside root, the tools and the program; otherwise the reason why it cannot run.
+    needs: fn() -> Result<(), String>,
+}
+
+impl Test {
+    /// A test that runs wherever the others do.
+    pub(crate) const fn new(name: &'static str, run: fn() -> Result<()>) -> Self {
+        Self { name, run, needs: || Ok(()) }
+    }
+
+    /// Asks for something more; the test is ignored, with the reason, where that is not there.
+    pub(crate) const fn needing(self, needs: fn() -> Result<(), String>) -> Self {
+        Self { needs, ..self }
+    }
+}
+
+/// Stories by theme.
+const THEMES: &[(&str, &[Test])] = &[
+    ("services", services::TESTS),
+    ("services", services::other_kinds::TESTS),
+    ("services", services::source_ranges::TESTS),
+    ("services", services::competition::TESTS),
+    ("affinity", affinity::TESTS),
+    ("affinity", affinity::changes::TESTS),
+    ("affinity", affinity::timeout::TESTS),
+    ("stale-flows", stale_flows::TESTS),
+    ("stale-flows", stale_flows::kept::TESTS),
+    ("lifecycle", lifecycle::TESTS),
+    ("tamper", tamper::TESTS),
+    ("node", node::TESTS),
+    ("bad-input", bad_input::TESTS),
+    ("bad-input", refusals::TESTS),
+    ("text", text::TESTS),
+    ("local-pods", local_pods::TESTS),
+];
+
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
+    let obstacle = obstacle()?;
+    let mut trials = flow_trials(&obstacle)?;
+    for (theme, tests) in THEMES {
+        trials.extend(tests.iter().map(|test| trial(theme, test, obstacle.clone())));
+    }
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+/// Why nothing can run here.
+fn obstacle() -> Result<Option<String>> {
+    match find_program() {
+        Err(NoProgram::Named(why)) => bail!(why),
+        Err(NoProgram::NotBuilt(why)) => Ok(Some(why)),
+        Ok(_) => Ok(testkit::requires_root().err()),
+    }
+}
+
+fn flow_trials(obstacle: &Option<String>) -> Result<Vec<Trial>> {
     let table = Arc::new(load_flows(&table_path("flows.yaml"))?);
-    let obstacle = testkit::requires_root().and_then(|()| agent::find_program().map(drop)).err();
     let mut trials = Vec::new();
     for mode in MODES {
         let cases = table.cases.iter().enumerate().filter(|(_, case)| case.backends.contains(mode));
         trials.extend(cases.map(|(i, case)| flow_trial(&table, i, case, *mode, obstacle.clone())));
     }
-    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+    Ok(trials)
 }
 
 fn flow_trial(
@@ -42,12 +120,20 @@ fn flow_trial(
 ) -> Trial {
     let obstacle = case.kernel_skip.clone().or(obstacle);
     let table = Arc::clone(table);
-    Trial::ignorable_test(format!("flows::{}::{}", mode.as_str(), case.id), move || match obstacle {
-        Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => case::run(&table, &table.cases[i], mode).map(|()| Completion::Completed).map_err(failed),
+    Trial::ignorable_test(format!("flows::{}::{}", mode.as_str(), case.id), move || {
+        unless(obstacle, || case::run(&table, &table.cases[i], mode))
     })
 }
 
-fn failed(error: anyhow::Error) -> Failed {
-    Failed::from(format!("{error:#}"))
+fn trial(theme: &str, test: &'static Test, obstacle: Option<String>) -> Trial {
+    Trial::ignorable_test(format!("{theme}::{}", test.name), move || {
+        unless(obstacle.or_else(|| (test.needs)().err()), test.run)
+    })
+}
+
+fn unless(obstacle: Option<String>, run: impl FnOnce() -> Result<()>) -> Result<Completion, Failed> {
+    match obstacle {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => run().map(|()| Completion::Completed).map_err(|error| Failed::from(format!("{error:#}"))),
+    }
 }

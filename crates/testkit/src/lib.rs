@@ -7,6 +7,8 @@
 //!                           +--verdict::check: real packets against the table's expectation
 //! ```
 //!
+//! Tests with a story of their own write a `scene::Scene` instead of a case.
+//!
 //! Invariants:
 //! * tables are read strictly: a field that this crate does not know is an error, never skipped;
 //! * traffic stays inside namespaces that the test made, and they vanish with the test's process;
@@ -18,6 +20,7 @@ pub mod manifest;
 pub mod netns;
 pub mod probe;
 pub mod process;
+pub mod scene;
 pub mod scratch;
 pub mod server;
 pub mod verdict;

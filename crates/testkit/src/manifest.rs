@@ -1,4 +1,4 @@
-//! A case as Kubernetes manifests: JSON as `kubectl get -o json` prints it, one file for each kind.
+//! Kubernetes manifests, as `kubectl get -o json` prints them: of a case, one file for each kind.
 
 mod objects;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cases::{FlowCase, NodeConfig, SliceSpec};
 
-pub use objects::{node, service, service_cidr, slice};
+pub use objects::{node, node_object, service, service_cidr, service_cidr_object, slice};
 
 /// A directory of manifests. The slices can be replaced while someone watches.
 #[derive(Debug)]
@@ -44,14 +44,17 @@ impl Manifests {
         }
     }
 
-    /// Writes a file beside its final name and renames it: a reader sees the old one or the new one.
     fn replace(&self, file: &str, content: &Value) -> Result<()> {
-        let target = self.directory.join(file);
-        let draft = self.directory.join(format!(".{file}.new"));
-        let text = serde_json::to_string_pretty(content)?;
-        fs::write(&draft, text).with_context(|| format!("writing {}", draft.display()))?;
-        fs::rename(&draft, &target).with_context(|| format!("replacing {}", target.display()))
+        replace(&self.directory, file, &serde_json::to_string_pretty(content)?)
     }
+}
+
+/// Writes a file beside its final name and renames it: a reader sees the old one or the new one.
+pub fn replace(directory: &Path, file: &str, text: &str) -> Result<()> {
+    let target = directory.join(file);
+    let draft = directory.join(format!(".{file}.new"));
+    fs::write(&draft, text).with_context(|| format!("writing {}", draft.display()))?;
+    fs::rename(&draft, &target).with_context(|| format!("replacing {}", target.display()))
 }
 
 /// A `v1` List of objects.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use model::Protocol;
 use socket2::{Domain, Socket, Type};
 
@@ -48,9 +48,78 @@ pub fn probe(
     let source = SocketAddr::new(source.unwrap_or_else(|| any_address(destination)), next_port());
     let flow = || format!("{protocol} {source} -> {destination}");
     match protocol {
-        Protocol::Tcp => ns.run(|| ask_tcp(source, destination, timeout))?.with_context(flow),
-        Protocol::Udp => ns.run(|| ask_udp(source, destination, timeout))?.with_context(flow),
-        Protocol::Sctp => bail!("no SCTP client yet: {}", flow()),
+        Protocol::Tcp | Protocol::Sctp => ns.run(|| ask_stream(source, destination, protocol, timeout))?,
+        Protocol::Udp => ns.run(|| ask_udp(source, destination, timeout))?,
+    }
+    .with_context(flow)
+}
+
+/// Whether the kernel has SCTP; otherwise why not.
+pub fn has_sctp() -> Result<(), String> {
+    let socket = stream_socket(Domain::IPV4, Protocol::Sctp);
+    socket.map(drop).map_err(|error| format!("the kernel has no SCTP (CONFIG_IP_SCTP): {error}"))
+}
+
+/// A socket for TCP or SCTP in its one-to-one style, which is used in the same way.
+pub(crate) fn stream_socket(domain: Domain, protocol: Protocol) -> std::io::Result<Socket> {
+    Socket::new(domain, Type::STREAM, Some(i32::from(protocol.number()).into()))
+}
+
+/// Sends an ICMP echo request; an answer is [`Outcome::Other`].
+pub fn ping(ns: &NetNs, source: IpAddr, destination: IpAddr, timeout: Duration) -> Result<Outcome> {
+    ns.set_sysctls(&[("ipv4/ping_group_range", "0 2147483647")])?;
+    let ends = [source, destination].map(|ip| SocketAddr::new(ip, 0));
+    ns.run(|| echo(ends, timeout))?.with_context(|| format!("ICMP echo {source} -> {destination}"))
+}
+
+fn echo([source, destination]: [SocketAddr; 2], timeout: Duration) -> Result<Outcome> {
+    const ID_SEQUENCE: [u8; 4] = [0, 0, 0, 1];
+    let (protocol, kind) = if destination.is_ipv4() { (1, 8) } else { (58, 128) };
+    let socket = Socket::new(Domain::for_address(destination), Type::DGRAM, Some(protocol.into()))?;
+    socket.set_read_timeout(Some(timeout))?;
+    socket.bind(&source.into())?;
+    socket.connect(&destination.into())?;
+    let request: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(ID_SEQUENCE).collect();
+    // EPERM, as with UDP: recv says why.
+    let sent = socket
+        .send(&request)
+        .or_else(|e| if e.kind() == ErrorKind::PermissionDenied { Ok(0) } else { Err(e) });
+    match sent.and_then(|_| (&socket).read(&mut [0; 256])) {
+        Ok(_) => Ok(Outcome::Other("an echo reply".to_owned())),
+        Err(error) => Ok(failure(&error)),
+    }
+}
+
+/// A UDP client that keeps its socket: all it sends is one flow.
+#[derive(Debug)]
+pub struct UdpFlow {
+    socket: UdpSocket,
+    /// Its own address and port.
+    pub source: SocketAddr,
+    /// Where it sends.
+    pub destination: SocketAddr,
+}
+
+impl UdpFlow {
+    /// Binds a socket inside `ns`; nothing is sent yet.
+    pub fn open(ns: &NetNs, source: IpAddr, destination: SocketAddr) -> Result<Self> {
+        let source = SocketAddr::new(source, next_port());
+        let socket = ns.run(|| UdpSocket::bind(source))?.with_context(|| format!("binding {source}"))?;
+        Ok(Self { socket, source, destination })
+    }
+
+    /// Sends one packet and waits for its answer. The socket is not connected: it hears no ICMP errors.
+    pub fn ask(&self, timeout: Duration) -> Result<Outcome> {
+        self.socket.set_read_timeout(Some(timeout))?;
+        match self.socket.send_to(QUESTION, self.destination) {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Ok(failure(&error)),
+            _ => {}
+        }
+        let mut answer = [0; 256];
+        match self.socket.recv_from(&mut answer) {
+            Ok((length, _)) => Ok(understood(&String::from_utf8_lossy(&answer[..length]))),
+            Err(error) => Ok(failure(&error)),
+        }
     }
 }
 
@@ -65,8 +134,13 @@ fn any_address(destination: SocketAddr) -> IpAddr {
     }
 }
 
-fn ask_tcp(source: SocketAddr, destination: SocketAddr, timeout: Duration) -> Result<Outcome> {
-    let socket = Socket::new(Domain::for_address(destination), Type::STREAM, None)?;
+fn ask_stream(
+    source: SocketAddr,
+    destination: SocketAddr,
+    protocol: Protocol,
+    timeout: Duration,
+) -> Result<Outcome> {
+    let socket = stream_socket(Domain::for_address(destination), protocol)?;
     socket.bind(&source.into())?;
     if let Err(error) = socket.connect_timeout(&destination.into(), timeout) {
         return Ok(failure(&error));

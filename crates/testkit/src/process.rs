@@ -36,6 +36,11 @@ impl Running {
         kill(Pid::from_raw(id), signal).with_context(|| format!("sending {signal}"))
     }
 
+    /// Kills it (SIGKILL); it is gone when this returns.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     /// Asks it to end (SIGTERM) and waits for that.
     pub fn terminate(mut self, patience: Duration) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;

@@ -10,14 +10,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use model::Protocol;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::netns::NetNs;
+use crate::probe::{has_sctp, stream_socket};
+use socket2::Domain;
 
 /// How long a client may take to say something.
 const CLIENT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// TCP and UDP servers of one namespace; they stop on drop.
+/// TCP, UDP and (where the kernel has it) SCTP servers of one namespace; they stop on drop.
 #[derive(Debug)]
 pub struct Greeters {
     stop: Option<PipeWriter>,
@@ -25,13 +28,13 @@ pub struct Greeters {
 }
 
 struct Sockets {
-    tcp: Vec<TcpListener>,
+    streams: Vec<TcpListener>,
     udp: Vec<UdpSocket>,
     stop: PipeReader,
 }
 
 impl Greeters {
-    /// Binds TCP and UDP at each address inside `ns`, then answers until dropped.
+    /// Binds all protocols at each address inside `ns`, then answers until dropped.
     pub fn start(ns: &NetNs, addresses: &[SocketAddr]) -> Result<Self> {
         let (reader, writer) = pipe().context("a pipe")?;
         let sockets = ns.run(|| bind_all(addresses, reader))??;
@@ -51,20 +54,31 @@ impl Drop for Greeters {
 }
 
 fn bind_all(addresses: &[SocketAddr], stop: PipeReader) -> Result<Sockets> {
-    let mut sockets = Sockets { tcp: Vec::new(), udp: Vec::new(), stop };
+    let mut sockets = Sockets { streams: Vec::new(), udp: Vec::new(), stop };
+    let sctp = has_sctp().is_ok();
     for address in addresses {
         let what = || format!("binding {address}");
-        sockets.tcp.push(TcpListener::bind(address).with_context(what)?);
+        sockets.streams.push(TcpListener::bind(address).with_context(what)?);
+        if sctp {
+            sockets.streams.push(bind_sctp(*address).with_context(what)?);
+        }
         sockets.udp.push(UdpSocket::bind(address).with_context(what)?);
     }
     Ok(sockets)
 }
 
+fn bind_sctp(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = stream_socket(Domain::for_address(address), Protocol::Sctp)?;
+    socket.bind(&address.into())?;
+    socket.listen(16)?;
+    Ok(socket.into())
+}
+
 /// Answers until the other end of the pipe is closed.
 fn serve(sockets: &Sockets) {
-    let tcp = sockets.tcp.iter().map(AsFd::as_fd);
+    let streams = sockets.streams.iter().map(AsFd::as_fd);
     let udp = sockets.udp.iter().map(AsFd::as_fd);
-    let all = [sockets.stop.as_fd()].into_iter().chain(tcp).chain(udp);
+    let all = [sockets.stop.as_fd()].into_iter().chain(streams).chain(udp);
     let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     loop {
         // Only a signal interrupts it; then nothing is ready and the next round asks again.
@@ -73,8 +87,8 @@ fn serve(sockets: &Sockets) {
         if ready[0] {
             return;
         }
-        let (tcp, udp) = ready[1..].split_at(sockets.tcp.len());
-        chosen(&sockets.tcp, tcp).for_each(answer_tcp);
+        let (streams, udp) = ready[1..].split_at(sockets.streams.len());
+        chosen(&sockets.streams, streams).for_each(answer_stream);
         chosen(&sockets.udp, udp).for_each(answer_udp);
     }
 }
@@ -84,7 +98,7 @@ fn chosen<'a, T>(sockets: &'a [T], ready: &[bool]) -> impl Iterator<Item = &'a T
 }
 
 /// A client that went away is its own affair: it has seen no answer.
-fn answer_tcp(listener: &TcpListener) {
+fn answer_stream(listener: &TcpListener) {
     let Ok((mut stream, peer)) = listener.accept() else {
         return;
     };

@@ -20,7 +20,11 @@ pub fn service(spec: &ServiceSpec) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": { "name": name, "namespace": namespace, "creationTimestamp": CREATED },
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "creationTimestamp": spec.created.as_deref().unwrap_or(CREATED),
+        },
         "spec": service_spec(spec),
         "status": { "loadBalancer": balancer },
     })
@@ -101,32 +105,47 @@ fn endpoint(spec: &EndpointSpec) -> Value {
     }))
 }
 
-/// The Node object.
+/// The Node object of a case.
 pub fn node(config: &NodeConfig) -> Value {
     let node = &config.node;
-    let mut labels = json!({ "kubernetes.io/hostname": node.node_name });
-    if !node.zone.is_empty() {
-        labels["topology.kubernetes.io/zone"] = json!(node.zone);
+    node_object(&node.node_name, node.node_ip.iter(), &node.zone, &[])
+}
+
+/// A Node object; without a zone it has no label for one.
+pub fn node_object(
+    name: &str,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    zone: &str,
+    pod_cidrs: &[String],
+) -> Value {
+    let mut labels = json!({ "kubernetes.io/hostname": name });
+    if !zone.is_empty() {
+        labels["topology.kubernetes.io/zone"] = json!(zone);
     }
     let mut addresses: Vec<Value> =
-        node.node_ip.iter().map(|ip| json!({ "type": "InternalIP", "address": ip })).collect();
-    addresses.push(json!({ "type": "Hostname", "address": node.node_name }));
+        addresses.into_iter().map(|ip| json!({ "type": "InternalIP", "address": ip })).collect();
+    addresses.push(json!({ "type": "Hostname", "address": name }));
     json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": { "name": node.node_name, "creationTimestamp": CREATED, "labels": labels },
-        "spec": {},
+        "metadata": { "name": name, "creationTimestamp": CREATED, "labels": labels },
+        "spec": without_nulls(json!({ "podCIDR": pod_cidrs.first(), "podCIDRs": non_empty(pod_cidrs) })),
         "status": { "addresses": addresses },
     })
 }
 
-/// The ServiceCIDR that every cluster has.
+/// The ServiceCIDR of a case.
 pub fn service_cidr(config: &NodeConfig) -> Value {
+    service_cidr_object(&config.node.service_cidrs)
+}
+
+/// The ServiceCIDR that every cluster has.
+pub fn service_cidr_object(cidrs: &[String]) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "ServiceCIDR",
         "metadata": { "name": "kubernetes", "creationTimestamp": CREATED },
-        "spec": { "cidrs": config.node.service_cidrs },
+        "spec": { "cidrs": cidrs },
     })
 }
 

@@ -89,7 +89,8 @@ fn build_hosts(layout: &Layout, node: &NetNs) -> Result<BTreeMap<IpAddr, NetNs>>
     let mut links = String::new();
     for (i, ip) in layout.hosts.iter().enumerate() {
         let ns = quiet()?;
-        links.push_str(&link_to_host(i, *ip, &ns));
+        let name = layout.links.get(ip).cloned().unwrap_or_else(|| format!("h{i}"));
+        links.push_str(&link_to_host(i, *ip, &name, &ns));
         hosts.push((*ip, ns));
     }
     node.ip_batch(&links).context("links to hosts")?;
@@ -108,10 +109,9 @@ fn build_hosts(layout: &Layout, node: &NetNs) -> Result<BTreeMap<IpAddr, NetNs>>
     Ok(hosts.into_iter().collect())
 }
 
-fn link_to_host(i: usize, ip: IpAddr, ns: &NetNs) -> String {
-    let name = format!("h{i}");
-    let mut batch = link(&name, ns);
-    push_address(&mut batch, gateway(i, ip), &name);
+fn link_to_host(i: usize, ip: IpAddr, name: &str, ns: &NetNs) -> String {
+    let mut batch = link(name, ns);
+    push_address(&mut batch, gateway(i, ip), name);
     push(&mut batch, format_args!("route add {ip} dev {name}"));
     batch
 }

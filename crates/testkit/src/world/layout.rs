@@ -1,6 +1,6 @@
 //! Which addresses a world needs, and where they live. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::cases::{Defaults, FlowCase, Mode};
@@ -16,7 +16,9 @@ pub struct Layout {
     pub outside: BTreeSet<IpAddr>,
     /// Hosts that also send to their own address, by way of the node.
     pub talks_to_itself: BTreeSet<IpAddr>,
-    /// Where servers listen (TCP and UDP).
+    /// Names of the node's links to hosts, where they matter; the others are `h0`, `h1`, …
+    pub links: BTreeMap<IpAddr, String>,
+    /// Where servers listen (TCP and UDP, SCTP where the kernel has it).
     pub servers: BTreeSet<SocketAddr>,
 }
 

@@ -20,6 +20,8 @@ const TESTS: &[(&str, Test)] = &[
     ("plain::outcomes_differ", plain::outcomes_differ),
     ("plain::dnat_and_masquerade_are_seen", plain::dnat_and_masquerade_are_seen),
     ("plain::own_packets_show_masquerade", plain::own_packets_show_masquerade),
+    ("plain::a_udp_flow_is_one_flow", plain::a_udp_flow_is_one_flow),
+    ("plain::ping_tells_answers_from_refusals", plain::ping_tells_answers_from_refusals),
     ("plain::a_world_is_quick", plain::a_world_is_quick),
     ("cases::right_rules_pass", cases::right_rules_pass),
     ("cases::no_rules_fail", cases::no_rules_fail),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use model::Protocol;
 use towpath_testkit::netns::NetNs;
-use towpath_testkit::probe::Outcome;
+use towpath_testkit::probe::{Outcome, UdpFlow, ping};
 use towpath_testkit::wait;
 use towpath_testkit::world::{Layout, World};
 
@@ -181,5 +181,48 @@ pub(crate) fn a_world_is_quick() -> Result<()> {
     let _world = World::new(&layout)?;
     // Ten times what it takes on a small idle machine.
     ensure!(start.elapsed() < Duration::from_secs(2), "took {:?}", start.elapsed());
+    Ok(())
+}
+
+/// One socket, one flow: a rule that comes later does not change where conntrack has it.
+pub(crate) fn a_udp_flow_is_one_flow() -> Result<()> {
+    for cast in casts()? {
+        let world = world(&cast)?;
+        world.node().nft(&format!(
+            "table {} tracking {{
+                 chain c {{ type filter hook prerouting priority 0; ct state new accept; }}
+             }}",
+            cast.nft_family
+        ))?;
+        let flow = UdpFlow::open(world.namespace(cast.pod), cast.pod, cast.vip)?;
+        expect_answer(&flow.ask(ANSWER)?, cast.vip, |source| source == cast.pod)?;
+        world.node().nft(&dnat_rules(&cast, "prerouting"))?;
+        expect_answer(&flow.ask(ANSWER)?, cast.vip, |source| source == cast.pod)?;
+        let later = UdpFlow::open(world.namespace(cast.pod), cast.pod, cast.vip)?;
+        expect_answer(&later.ask(ANSWER)?, cast.endpoint, |source| source != cast.pod)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn ping_tells_answers_from_refusals() -> Result<()> {
+    for cast in casts()? {
+        let world = world(&cast)?;
+        let ask = |timeout| ping(world.namespace(cast.pod), cast.pod, cast.vip.ip(), timeout);
+        let outcome = ask(ANSWER)?;
+        ensure!(matches!(outcome, Outcome::Other(_)), "got {outcome:?}, want an echo reply");
+        for (verdict, timeout, wanted) in
+            [("reject", ANSWER, Outcome::Refused), ("drop", SILENCE, Outcome::TimedOut)]
+        {
+            world.node().nft(&format!(
+                "flush ruleset
+                 table {0} t {{ chain c {{ type filter hook forward priority 0; {0} daddr {1} {verdict}; }}
+                 }}",
+                cast.nft_family,
+                cast.vip.ip()
+            ))?;
+            let outcome = ask(timeout)?;
+            ensure!(outcome == wanted, "{verdict}: got {outcome:?}");
+        }
+    }
     Ok(())
 }

@@ -37,6 +37,8 @@ pub struct ServiceSpec {
     pub session_affinity: Option<String>,
     /// `spec.sessionAffinityConfig.clientIP.timeoutSeconds`.
     pub affinity_timeout: Option<u32>,
+    /// `metadata.creationTimestamp`; the same for all unless given.
+    pub created: Option<String>,
     /// `spec.ports`.
     pub ports: Vec<PortSpec>,
 }

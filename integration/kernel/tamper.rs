@@ -1,0 +1,126 @@
+//! Other programs' hands in our tables: repaired within about a second, and theirs left alone.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use model::Protocol::Tcp;
+use testkit::wait;
+
+use crate::Test;
+use crate::lifecycle::POD;
+use crate::plan::Plan;
+use crate::rules::listable;
+use crate::scenes::{FOREIGN, RICH, SMALL};
+use crate::stage::{Stage, ip};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test::new("flushed_ruleset", || repaired("flush ruleset")),
+    Test::new("deleted_table", || repaired("delete table ip6 towpath")),
+    Test::new("deleted_base_chain", || repaired("delete chain ip towpath nat-prerouting")),
+    Test::new("flushed_chain", || repaired("flush chain ip6 towpath services")),
+    Test::new("deleted_element", || repaired("delete element ip towpath vips { 10.96.0.10 . tcp . 80 }")),
+    Test::new("emptied_endpoint_slots", || repaired(&empty_all_slots())),
+    Test::new("emptied_maps", || repaired("flush map ip towpath vips; flush map ip6 towpath nodeports")),
+    Test::new("changed_element", || {
+        repaired(
+            "delete element ip towpath vips { 10.96.0.10 . tcp . 80 }
+             add element ip towpath vips { 10.96.0.10 . tcp . 80 : drop }",
+        )
+    }),
+    Test::new("stray_element", || repaired("add element ip towpath cluster-ips { 192.0.2.77 }")),
+    Test::new("stray_chain_set_and_rule", || {
+        repaired(
+            "add chain ip towpath mine { type filter hook prerouting priority -200; }
+             add rule ip towpath mine counter
+             add set ip towpath my-set { type ipv4_addr; }
+             add rule ip towpath services ip saddr 192.0.2.9 drop
+             add chain ip6 towpath empty",
+        )
+    }),
+    Test::new("stray_chain_with_a_way_to_ours", || {
+        repaired(
+            "add chain ip towpath mine
+             add rule ip towpath mine jump services
+             add chain ip towpath mine-too
+             add rule ip towpath mine jump mine-too",
+        )
+    }),
+    Test::new("hidden_by_a_change_of_ours", hidden_by_our_own_change),
+    Test::new("foreign_tables_change_and_stay", foreign_tables_change),
+];
+
+/// Repair is due in about a second.
+const DEADLINE: Duration = Duration::from_secs(3);
+const REPAIRED: &str = "towpath_drift_repaired_total";
+
+/// Tampers; then everything must be as it was, in time, counted and told.
+fn repaired(script: &str) -> Result<()> {
+    Plan::new(RICH)?.hosts(&[POD])?.start()?.play(|stage| {
+        let before = repairs(stage)?;
+        stage.node().nft(script).context("the test's own script")?;
+        await_repair(stage, before)?;
+        let log = stage.log()?;
+        ensure!(log.contains("another program had changed our tables"), "no word of it in the log");
+        stage.reaches(POD, "10.96.0.10:80", Tcp, &["10.244.0.1:8080", "10.244.1.1:8080"])?;
+        listable(stage.node())
+    })
+}
+
+fn empty_all_slots() -> String {
+    (0..32).map(|shard| format!("flush map ip towpath vip-slots-{shard:02}\n")).collect()
+}
+
+fn repairs(stage: &Stage) -> Result<f64> {
+    stage.metric(REPAIRED)
+}
+
+/// Waits until a repair is counted and nothing differs.
+fn await_repair(stage: &mut Stage, before: f64) -> Result<()> {
+    let start = Instant::now();
+    wait::until("a repair", DEADLINE, || Ok((repairs(stage)? > before).then_some(())))?;
+    stage.progress()?;
+    ensure!(start.elapsed() < DEADLINE, "repaired only after {:?}", start.elapsed());
+    Ok(())
+}
+
+/// A change of ours right after somebody else's must not hide it.
+fn hidden_by_our_own_change() -> Result<()> {
+    Plan::new(SMALL)?.hosts(&[POD])?.start()?.play(|stage| {
+        let before = repairs(stage)?;
+        stage.node().nft("delete element ip towpath cluster-ips { 10.96.0.10 }")?;
+        stage.scene.remove_endpoint(ip("10.244.1.1")?);
+        stage.publish()?;
+        await_repair(stage, before)?;
+        stage.reaches(POD, "10.96.0.10:80", Tcp, &["10.244.0.1:8080"])
+    })
+}
+
+/// Others may do with their tables what they like; nothing of ours is written for that.
+fn foreign_tables_change() -> Result<()> {
+    Plan::new(SMALL)?.start()?.play(|stage| {
+        let writes = stage.metric("towpath_kernel_writes_total")?;
+        stage.node().nft(FOREIGN)?;
+        let foreign = foreign_rules(stage)?;
+        let full = full_syncs(stage)?;
+        wait::until("a look at the kernel", DEADLINE, || Ok((full_syncs(stage)? > full).then_some(())))?;
+        stage.change(|scene| scene.services[0].ports[0].port = 81)?;
+        ensure!(foreign_rules(stage)? == foreign, "foreign tables changed");
+        stage.node().nft("delete table inet foo")?;
+        ensure!(repairs(stage)? == 0.0, "something of ours was \"repaired\"");
+        ensure!(stage.metric("towpath_kernel_writes_total")? > writes);
+        Ok(())
+    })
+}
+
+fn full_syncs(stage: &Stage) -> Result<f64> {
+    stage.metric("kubeproxy_sync_full_proxy_rules_duration_seconds_count")
+}
+
+fn foreign_rules(stage: &Stage) -> Result<Vec<String>> {
+    let tables = ["ip other", "inet foo", "inet towpath", "ip kube-proxy"];
+    let list = |table: &str| {
+        let words: Vec<&str> = ["list", "table"].into_iter().chain(table.split(' ')).collect();
+        stage.node().command("nft", &words)
+    };
+    tables.into_iter().map(list).collect()
+}
