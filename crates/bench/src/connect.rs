@@ -1,0 +1,134 @@
+//! The price of a new connection: none of our rules, ours, and kube-proxy's layout, in turns.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use model::Change;
+use socket2::SockRef;
+use testkit::netns::NetNs;
+
+use crate::data::{self, Size};
+use crate::load::engine;
+use crate::stats;
+
+const CONNECTIONS: usize = 20_000;
+const ROUNDS: usize = 5;
+/// Loading kube-proxy's layout is quadratic; its packets do not care how many Services there are.
+const KUBE_PROXY_SERVICES: u32 = 1000;
+const SERVER: Ipv4Addr = Ipv4Addr::new(20, 0, 0, 1);
+const PORT: u16 = 8080;
+
+/// Connects over the loopback link of three namespaces, in turns, and prints the times of connect().
+pub(crate) fn measure(size: Size) -> Result<()> {
+    let plain = World::new()?;
+    let ours = World::new()?;
+    ours.load_ours(size)?;
+    let theirs = World::new()?;
+    theirs.namespace.nft(&kube_proxy(KUBE_PROXY_SERVICES))?;
+    let vip = data::cluster_ip(size.services - 1);
+    let their_vip = data::cluster_ip(KUBE_PROXY_SERVICES - 1);
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        times[0].extend(plain.connect(SocketAddrV4::new(SERVER, PORT))?);
+        times[1].extend(ours.connect(SocketAddrV4::new(vip, 80))?);
+        times[2].extend(theirs.connect(SocketAddrV4::new(their_vip, 80))?);
+    }
+    let [none, mine, kube] = times;
+    stats::print("connect, no rules", none);
+    stats::print(&format!("connect through a VIP, {} Services", size.services), mine);
+    stats::print(
+        &format!("connect through a VIP, kube-proxy's layout, {KUBE_PROXY_SERVICES} Services"),
+        kube,
+    );
+    Ok(())
+}
+
+struct World {
+    namespace: NetNs,
+    _server: TcpListener,
+}
+
+impl World {
+    /// A namespace whose loopback link has the server's address.
+    fn new() -> Result<Self> {
+        let namespace = NetNs::new()?;
+        namespace.command("ip", &["address", "add", "20.0.0.1/8", "dev", "lo"])?;
+        namespace.command("ip", &["route", "add", "10.96.0.0/12", "dev", "lo", "src", "20.0.0.1"])?;
+        namespace.set_sysctls(&[("ipv4/tcp_tw_reuse", "1"), ("ipv4/ip_local_port_range", "1024 65535")])?;
+        let server = namespace.run(|| TcpListener::bind((SERVER, PORT)))??;
+        let accepting = server.try_clone()?;
+        std::thread::spawn(move || while accepting.accept().is_ok() {});
+        Ok(Self { namespace, _server: server })
+    }
+
+    /// Loads a cluster; the last Service leads to the server.
+    fn load_ours(&self, size: Size) -> Result<()> {
+        let run = || -> Result<()> {
+            let mut engine = engine(size)?;
+            engine.sync()?;
+            let last = size.services - 1;
+            let Change::Slice(slice) = data::slice(last, 0..1) else { return Ok(()) };
+            let mut slice = slice.as_ref().clone();
+            slice.endpoints[0].ip = SERVER.into();
+            engine.handle(Change::Slice(slice.into()));
+            engine.sync()?;
+            Ok(())
+        };
+        self.namespace.run(run)?
+    }
+
+    fn connect(&self, to: SocketAddrV4) -> Result<Vec<Duration>> {
+        let each = || -> Result<Duration> {
+            let started = Instant::now();
+            let stream = TcpStream::connect(to)?;
+            let took = started.elapsed();
+            // A reset in the place of FIN leaves no TIME_WAIT behind.
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            Ok(took)
+        };
+        let all = || (0..CONNECTIONS).map(|_| each()).collect::<Result<Vec<_>>>();
+        self.namespace.run(all)?
+    }
+}
+
+/// The shape of kube-proxy 1.36's nftables mode: a chain, and an anonymous map, for each Service.
+fn kube_proxy(services: u32) -> String {
+    let mut out = String::from("table ip kube-proxy {\n");
+    let _ = writeln!(out, "map service-ips {{ type ipv4_addr . inet_proto . inet_service : verdict; }}");
+    let _ = writeln!(out, "set cluster-ips {{ type ipv4_addr; }}");
+    let _ =
+        writeln!(out, "map no-endpoint-services {{ type ipv4_addr . inet_proto . inet_service : verdict; }}");
+    let mut elements = String::new();
+    for n in 0..services {
+        let endpoint = if n + 1 == services { SERVER } else { data::endpoint_ip(n, 0) };
+        let _ = writeln!(
+            out,
+            "chain service-{n} {{ meta l4proto tcp dnat ip addr . port to numgen random mod 1 map {{ 0 : {endpoint} . {PORT} }}; }}"
+        );
+        let ip = data::cluster_ip(n);
+        let _ = writeln!(elements, "add element ip kube-proxy cluster-ips {{ {ip} }}");
+        let _ = writeln!(
+            elements,
+            "add element ip kube-proxy service-ips {{ {ip} . tcp . 80 : goto service-{n} }}"
+        );
+    }
+    out += "chain services {
+ ip daddr @cluster-ips ip saddr != 20.0.0.0/8 meta mark set meta mark or 0x4000
+ ip daddr . meta l4proto . th dport vmap @service-ips
+}
+chain service-endpoints-check { ip daddr . meta l4proto . th dport vmap @no-endpoint-services; }
+chain cluster-ips-check { ip daddr @cluster-ips reject; ip daddr { 10.96.0.0/12 } drop; }
+chain firewall-check { }
+chain filter-output-pre-dnat { type filter hook output priority -110; ct state new jump firewall-check; }
+chain filter-prerouting-pre-dnat { type filter hook prerouting priority -110; ct state new jump firewall-check; }
+chain nat-output { type nat hook output priority -100; jump services; }
+chain nat-prerouting { type nat hook prerouting priority -100; jump services; }
+chain filter-output { type filter hook output priority 0; ct state new jump service-endpoints-check; ct state new jump cluster-ips-check; }
+chain filter-input { type filter hook input priority 0; ct state new jump service-endpoints-check; }
+chain nat-postrouting { type nat hook postrouting priority 100; meta mark and 0x4000 != 0 meta mark set meta mark xor 0x4000 masquerade fully-random; }
+}
+";
+    out + &elements
+}

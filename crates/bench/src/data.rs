@@ -1,0 +1,118 @@
+//! Made-up clusters.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use model::{
+    Change, Conditions, Endpoint, IpFamily, NamespacedName, Protocol, Service, ServicePort, ServiceType,
+    Slice, SlicePort, TrafficPolicy,
+};
+use serde_json::{Value, json};
+
+/// How large a cluster is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) services: u32,
+    pub(crate) endpoints: u32,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} Services x {} endpoints", self.services, self.endpoints)
+    }
+}
+
+/// ClusterIP of the n-th Service.
+pub(crate) fn cluster_ip(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a60_0000 + n + 1)
+}
+
+/// Address of an endpoint: distinct for every Service and index below 64.
+pub(crate) fn endpoint_ip(service: u32, index: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x1400_0000 + service * 64 + index)
+}
+
+fn name(n: u32) -> NamespacedName {
+    NamespacedName::new(format!("ns-{}", n % 50), format!("service-{n}"))
+}
+
+/// The n-th Service, as a change.
+pub(crate) fn service(n: u32) -> Change {
+    Change::Service(Arc::new(Service {
+        name: name(n),
+        created: Some(0),
+        kind: ServiceType::ClusterIp,
+        cluster_ips: vec![IpAddr::V4(cluster_ip(n))],
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        source_ranges: Vec::new(),
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        affinity_seconds: None,
+        health_check_node_port: 0,
+        other_proxy: false,
+        ports: vec![ServicePort { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 0 }],
+    }))
+}
+
+/// Its slice with these endpoints.
+pub(crate) fn slice(n: u32, endpoints: impl Iterator<Item = u32>) -> Change {
+    let endpoint = |index| Endpoint {
+        ip: endpoint_ip(n, index).into(),
+        conditions: Conditions::default(),
+        node: Some(format!("node-{}", index % 100).into()),
+        hints: None,
+    };
+    Change::Slice(Arc::new(Slice {
+        name: NamespacedName::new(format!("ns-{}", n % 50), format!("service-{n}-abcde")),
+        service: name(n),
+        family: IpFamily::V4,
+        ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
+        endpoints: endpoints.map(endpoint).collect(),
+    }))
+}
+
+/// A whole cluster, slices after Services.
+pub(crate) fn cluster(size: Size) -> Vec<Change> {
+    let slices = (0..size.services).map(|n| slice(n, 0..size.endpoints));
+    (0..size.services).map(service).chain(slices).collect()
+}
+
+/// The n-th Service as the API prints it.
+pub(crate) fn service_json(n: u32) -> Value {
+    let name = name(n);
+    let ip = cluster_ip(n).to_string();
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "namespace": &*name.namespace, "name": &*name.name, "creationTimestamp": "2026-01-01T00:00:00Z" },
+        "spec": {
+            "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"],
+            "internalTrafficPolicy": "Cluster", "sessionAffinity": "None",
+            "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080 }]
+        }
+    })
+}
+
+/// Its slice as the API prints it.
+pub(crate) fn slice_json(n: u32, endpoints: impl Iterator<Item = u32>) -> Value {
+    let name = name(n);
+    let endpoint = |index: u32| {
+        json!({
+            "addresses": [endpoint_ip(n, index).to_string()],
+            "conditions": { "ready": true, "serving": true, "terminating": false },
+            "nodeName": format!("node-{}", index % 100),
+            "targetRef": { "kind": "Pod", "namespace": &*name.namespace, "name": format!("{}-{index}", name.name) }
+        })
+    };
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {
+            "namespace": &*name.namespace, "name": format!("{}-abcde", name.name),
+            "labels": { "kubernetes.io/service-name": &*name.name }
+        },
+        "addressType": "IPv4",
+        "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
+        "endpoints": endpoints.map(endpoint).collect::<Vec<_>>()
+    })
+}

@@ -1,0 +1,65 @@
+//! Measurements with hand-countable numbers, on the real kernel in a network namespace of their own.
+//!
+//! `cargo xtask bench` runs them in a release build. Never a test: machines differ, and a figure is only worth
+//! something beside another figure of the same run.
+
+mod agent;
+mod change;
+mod connect;
+mod data;
+mod load;
+mod stats;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measure loading, changes, the agent as a process, and new connections.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+struct Bench {
+    /// What to measure; everything if it is left out.
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Services.
+    #[arg(long, global = true, default_value_t = 10_000)]
+    services: u32,
+    /// Endpoints of each Service.
+    #[arg(long, global = true, default_value_t = 10)]
+    endpoints: u32,
+    /// Repetitions of a load.
+    #[arg(long, global = true, default_value_t = 5)]
+    repetitions: u32,
+    /// Changes of one measurement.
+    #[arg(long, global = true, default_value_t = 400)]
+    changes: u32,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum What {
+    /// From parsed objects to committed rules.
+    Load,
+    /// From one change received to its commit.
+    Change,
+    /// `towpath run`: memory, restart, CPU at 20 changes a second.
+    Agent,
+    /// A new connection through a VIP.
+    Connect,
+}
+
+fn main() -> Result<()> {
+    let bench = Bench::parse();
+    let size = data::Size { services: bench.services, endpoints: bench.endpoints };
+    println!("# {size}, {} CPUs, kernel {}, commit {}", stats::cpus(), stats::kernel(), stats::commit());
+    let all = [What::Load, What::Change, What::Agent, What::Connect];
+    let chosen: Vec<What> = bench.what.map_or_else(|| all.to_vec(), |what| vec![what]);
+    for what in chosen {
+        match what {
+            What::Load => load::measure(size, bench.repetitions)?,
+            What::Change => change::measure(size, bench.changes)?,
+            What::Agent => agent::measure(size, bench.changes)?,
+            What::Connect => connect::measure(size)?,
+        }
+    }
+    Ok(())
+}
