@@ -1,0 +1,121 @@
+//! The chores of this repository, as `cargo xtask …`.
+//!
+//! ```text
+//! test   everything there is to test, with one count at the end
+//! demo   a node, two pods and a client on this machine's kernel, with the real program in between
+//! ci     what must hold before a merge: format, lints, test
+//! bench  how fast it is
+//! ```
+//!
+//! Nothing here is part of the program: no crate depends on this one.
+
+mod bench;
+mod ci;
+mod command;
+mod counts;
+mod demo;
+mod packages;
+mod test;
+mod wait;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The chores of the towpath repository")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+/// One chore.
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Build and test everything; the last line counts the tests
+    Test {
+        /// Do not install missing Debian packages
+        #[arg(long)]
+        skip_install: bool,
+    },
+    /// Show towpath at work between network namespaces of this machine (needs root)
+    Demo {
+        /// Do not install missing Debian packages
+        #[arg(long)]
+        skip_install: bool,
+    },
+    /// Check the format, the lints and the tests
+    Ci {
+        /// Do not install missing Debian packages
+        #[arg(long)]
+        skip_install: bool,
+    },
+    /// Measure; the arguments go to the bench program
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Handed on as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The HTTP server of a pod in the demo
+    #[command(hide = true)]
+    DemoServer {
+        /// What it answers with
+        #[arg(long)]
+        name: String,
+        /// Where it listens
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// The busy client of the demo
+    #[command(hide = true)]
+    DemoLoad {
+        /// Where requests go, in turn
+        #[arg(long = "target", required = true)]
+        targets: Vec<SocketAddr>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<ExitCode> {
+    match chore {
+        Chore::Test { skip_install } => test::run(skip_install),
+        Chore::Demo { skip_install } => demo::run(skip_install),
+        Chore::Ci { skip_install } => ci::run(skip_install),
+        Chore::Bench { args } => bench::run(&args),
+        Chore::DemoServer { name, listen } => demo::server::run(&name, listen),
+        Chore::DemoLoad { targets } => demo::load::run(&targets),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn bench_hands_its_flags_on() {
+        let parsed =
+            Arguments::try_parse_from(["xtask", "bench", "load", "--services", "10", "--help"]).unwrap();
+        let Chore::Bench { args } = parsed.chore else { panic!("{parsed:?}") };
+        assert_eq!(args, ["load", "--services", "10", "--help"]);
+    }
+}
