@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use model::Change;
 use socket2::SockRef;
 use testkit::netns::NetNs;
 
@@ -13,35 +12,37 @@ use crate::data::{self, Size};
 use crate::load::engine;
 use crate::stats;
 
-const CONNECTIONS: usize = 20_000;
-const ROUNDS: usize = 5;
-/// Loading kube-proxy's layout is quadratic; its packets do not care how many Services there are.
-const KUBE_PROXY_SERVICES: u32 = 1000;
+const CONNECTIONS: usize = 4_000;
+const ROUNDS: usize = 25;
+/// Services of the worlds that are compared: loading kube-proxy's layout is quadratic.
+const COMPARED: u32 = 2000;
 const SERVER: Ipv4Addr = Ipv4Addr::new(20, 0, 0, 1);
 const PORT: u16 = 8080;
 
-/// Connects over the loopback link of three namespaces, in turns, and prints the times of connect().
+/// Connects over the loopback link of four namespaces, in turns, and prints the times of connect().
 pub(crate) fn measure(size: Size) -> Result<()> {
-    let plain = World::new()?;
-    let ours = World::new()?;
-    ours.load_ours(size)?;
-    let theirs = World::new()?;
-    theirs.namespace.nft(&kube_proxy(KUBE_PROXY_SERVICES))?;
-    let vip = data::cluster_ip(size.services - 1);
-    let their_vip = data::cluster_ip(KUBE_PROXY_SERVICES - 1);
-    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    let compared = Size { services: size.services.min(COMPARED), ..size };
+    let worlds = [World::new()?, World::new()?, World::new()?, World::new()?];
+    worlds[1].load_ours(compared)?;
+    worlds[2].namespace.nft(&kube_proxy(compared))?;
+    worlds[3].load_ours(size)?;
+    let vip = |size: Size| SocketAddrV4::new(data::cluster_ip(size.services - 1), 80);
+    let targets = [SocketAddrV4::new(SERVER, PORT), vip(compared), vip(compared), vip(size)];
+    let mut times: [Vec<Duration>; 4] = Default::default();
     for _ in 0..ROUNDS {
-        times[0].extend(plain.connect(SocketAddrV4::new(SERVER, PORT))?);
-        times[1].extend(ours.connect(SocketAddrV4::new(vip, 80))?);
-        times[2].extend(theirs.connect(SocketAddrV4::new(their_vip, 80))?);
+        for ((world, target), times) in worlds.iter().zip(targets).zip(&mut times) {
+            times.extend(world.connect(target)?);
+        }
     }
-    let [none, mine, kube] = times;
-    stats::print("connect, no rules", none);
-    stats::print(&format!("connect through a VIP, {} Services", size.services), mine);
-    stats::print(
-        &format!("connect through a VIP, kube-proxy's layout, {KUBE_PROXY_SERVICES} Services"),
-        kube,
-    );
+    let names = [
+        "no rules".to_owned(),
+        format!("through a VIP, {compared}"),
+        format!("through a VIP, kube-proxy's layout, {compared}"),
+        format!("through a VIP, {size}"),
+    ];
+    for (name, times) in names.iter().zip(times) {
+        stats::print(&format!("connect, {name}"), times);
+    }
     Ok(())
 }
 
@@ -51,32 +52,25 @@ struct World {
 }
 
 impl World {
-    /// A namespace whose loopback link has the server's address.
+    /// A namespace that answers for every endpoint by itself.
     fn new() -> Result<Self> {
         let namespace = NetNs::new()?;
         namespace.command("ip", &["address", "add", "20.0.0.1/8", "dev", "lo"])?;
+        namespace.command("ip", &["route", "replace", "local", "20.0.0.0/8", "dev", "lo"])?;
         namespace.command("ip", &["route", "add", "10.96.0.0/12", "dev", "lo", "src", "20.0.0.1"])?;
         namespace.set_sysctls(&[("ipv4/tcp_tw_reuse", "1"), ("ipv4/ip_local_port_range", "1024 65535")])?;
-        let server = namespace.run(|| TcpListener::bind((SERVER, PORT)))??;
+        let server = namespace.run(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))??;
         let accepting = server.try_clone()?;
         std::thread::spawn(move || while accepting.accept().is_ok() {});
         Ok(Self { namespace, _server: server })
     }
 
-    /// Loads a cluster; the last Service leads to the server.
+    /// Loads a cluster.
     fn load_ours(&self, size: Size) -> Result<()> {
-        let run = || -> Result<()> {
-            let mut engine = engine(size)?;
-            engine.sync()?;
-            let last = size.services - 1;
-            let Change::Slice(slice) = data::slice(last, 0..1) else { return Ok(()) };
-            let mut slice = slice.as_ref().clone();
-            slice.endpoints[0].ip = SERVER.into();
-            engine.handle(Change::Slice(slice.into()));
-            engine.sync()?;
+        self.namespace.run(|| -> Result<()> {
+            engine(size)?.sync()?;
             Ok(())
-        };
-        self.namespace.run(run)?
+        })?
     }
 
     fn connect(&self, to: SocketAddrV4) -> Result<Vec<Duration>> {
@@ -94,18 +88,19 @@ impl World {
 }
 
 /// The shape of kube-proxy 1.36's nftables mode: a chain, and an anonymous map, for each Service.
-fn kube_proxy(services: u32) -> String {
+fn kube_proxy(size: Size) -> String {
     let mut out = String::from("table ip kube-proxy {\n");
     let _ = writeln!(out, "map service-ips {{ type ipv4_addr . inet_proto . inet_service : verdict; }}");
     let _ = writeln!(out, "set cluster-ips {{ type ipv4_addr; }}");
     let _ =
         writeln!(out, "map no-endpoint-services {{ type ipv4_addr . inet_proto . inet_service : verdict; }}");
     let mut elements = String::new();
-    for n in 0..services {
-        let endpoint = if n + 1 == services { SERVER } else { data::endpoint_ip(n, 0) };
+    for n in 0..size.services {
+        let slots = (0..size.endpoints).map(|i| format!("{i} : {} . {PORT}", data::endpoint_ip(n, i)));
+        let (slots, m) = (slots.collect::<Vec<_>>().join(", "), size.endpoints);
         let _ = writeln!(
             out,
-            "chain service-{n} {{ meta l4proto tcp dnat ip addr . port to numgen random mod 1 map {{ 0 : {endpoint} . {PORT} }}; }}"
+            "chain service-{n} {{ meta l4proto tcp dnat ip addr . port to numgen random mod {m} map {{ {slots} }}; }}"
         );
         let ip = data::cluster_ip(n);
         let _ = writeln!(elements, "add element ip kube-proxy cluster-ips {{ {ip} }}");
