@@ -129,7 +129,7 @@ proptest! {
         prop_assert_eq!(sync(&mut program)?.writes, 0);
         program.request_full();
         let report = sync(&mut program)?;
-        prop_assert_eq!((report.writes, report.full.map(|full| full.differed)), (0, Some(0)));
+        prop_assert_eq!((report.writes, report.full.map(|full| full.drifted)), (0, Some(0)));
     }
 
     #[test]

@@ -61,6 +61,9 @@ impl Page {
 pub trait Pages: Send + Sync + 'static {
     /// Answers a GET. `query` is what follows `?`, not decoded. May block.
     fn get(&self, path: &str, query: &str) -> Page;
+
+    /// Whether the answer takes no time to speak of, so that it is given at once, whatever else is being made.
+    fn is_quick(&self, path: &str) -> bool;
 }
 
 /// Binds an address. Errors: it is in use, or not ours.
@@ -108,6 +111,9 @@ async fn respond(
         return Ok(refusal);
     }
     let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or("").to_owned());
+    if pages.is_quick(&path) {
+        return Ok(response(pages.get(&path, &query)));
+    }
     let page = tokio::task::spawn_blocking(move || pages.get(&path, &query)).await;
     Ok(response(page.unwrap_or_else(|_| Page::text(500, "this page failed; see the log\n"))))
 }

@@ -18,22 +18,34 @@ pub(crate) struct Ground<'a> {
     pub(crate) facts: &'a NodeFacts,
 }
 
-/// Deletes the stale flows of these frontends; returns how many.
-pub(crate) fn clean(
-    socket: &mut Socket,
-    ground: Ground<'_>,
-    checks: &[FlowCheck],
-) -> Result<usize, NetlinkError> {
+/// What came of a cleaning.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaned {
+    /// Flows that were deleted.
+    pub(crate) deleted: usize,
+    /// Frontends that have to be looked at again, and why.
+    pub(crate) failed: Vec<FlowCheck>,
+    pub(crate) error: Option<NetlinkError>,
+}
+
+/// Deletes the stale flows of these frontends. A family and protocol that fails does not hinder the others.
+pub(crate) fn clean(socket: &mut Socket, ground: Ground<'_>, checks: &[FlowCheck]) -> Cleaned {
     let mut groups: FxHashMap<(IpFamily, Protocol), Vec<&FlowCheck>> = FxHashMap::default();
     for check in checks {
         groups.entry((check.frontend.family(), check.frontend.protocol())).or_default().push(check);
     }
-    let mut deleted = 0;
+    let mut cleaned = Cleaned::default();
     for ((family, protocol), group) in groups {
-        let stale = find(socket, ground, family, protocol, &group)?;
-        deleted += conntrack::delete_all(socket, &stale)?;
+        let stale = find(socket, ground, family, protocol, &group);
+        match stale.and_then(|stale| conntrack::delete_all(socket, &stale)) {
+            Ok(deleted) => cleaned.deleted += deleted,
+            Err(error) => {
+                cleaned.failed.extend(group.into_iter().cloned());
+                cleaned.error = Some(error);
+            }
+        }
     }
-    Ok(deleted)
+    cleaned
 }
 
 fn find(
@@ -80,8 +92,15 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(ground: Ground<'a>, family: IpFamily, checks: &[&'a FlowCheck]) -> Self {
         let scope = NodePortScope::new(ground.config, ground.facts, family);
-        let checks = checks.iter().map(|check| (check.frontend, *check)).collect();
-        Self { facts: ground.facts, scope, family, checks }
+        let mut by_frontend: FxHashMap<FrontendKey, &FlowCheck> = FxHashMap::default();
+        for check in checks {
+            // A frontend that passed from one Service to another is both gone and served: it is served.
+            let known = by_frontend.entry(check.frontend).or_insert(check);
+            if check.serving.is_some() {
+                *known = check;
+            }
+        }
+        Self { facts: ground.facts, scope, family, checks: by_frontend }
     }
 
     fn is_stale(&self, flow: &Flow) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use admin::{Page, Pages};
@@ -37,6 +37,10 @@ impl Pages for HealthPages {
         counter.get_or_create(&CodeLabel { code }).inc();
         Page::json(code, body)
     }
+
+    fn is_quick(&self, _: &str) -> bool {
+        true
+    }
 }
 
 /// `/metrics`, `/proxyMode`, `/debug/rules`.
@@ -67,11 +71,17 @@ impl Pages for DebugPages {
             _ => Page::not_found(),
         }
     }
+
+    fn is_quick(&self, path: &str) -> bool {
+        path != "/debug/rules"
+    }
 }
 
 impl DebugPages {
     fn rules(&self, query: &str) -> Page {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(_turn) = self.turn.try_lock() else {
+            return Page::text(503, "this page is being made for somebody else; ask again\n");
+        };
         let has = |wanted: &str| query.split('&').any(|pair| pair == wanted);
         let Some(copy) = self.copy() else {
             return Page::text(503, "the sync thread does not answer; see /livez and the log\n");

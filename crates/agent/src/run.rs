@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::board::Board;
 use crate::cli::RunArgs;
-use crate::load::with_bind_address;
+use crate::load::store;
 use crate::options::{proxy_config, warnings};
 use crate::pages::{DebugPages, HealthPages};
 use crate::sync::{Message, QUEUE, SyncLoop};
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let node = node_name(&args.hostname_override)?;
     let manifests = Manifests::open(path)?;
     let addresses = Addresses::open()?;
-    let engine = engine(&node, config.clone())?;
+    let engine = engine(store(&node, &args.meaning), config.clone())?;
     warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
     tracing::info!(node, mode = config.mode.as_str(), version = env!("CARGO_PKG_VERSION"), "starting");
     let board = Board::new();
@@ -48,8 +48,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let sync = SyncLoop::new(engine, conntrack_socket(), Arc::clone(&board), inbox);
     let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
     let (stopper, stop) = stop_pair()?;
-    let sources = start_sources(manifests, addresses, args, &to_sync, &stop)?;
-    let result = serve_until_stopped(args, &board, config, &to_sync, &sync);
+    let sources = start_sources(manifests, addresses, &to_sync, &stop)?;
+    let threads: Vec<&JoinHandle<()>> = sources.iter().chain([&sync]).collect();
+    let result = serve_until_stopped(args, &board, config, &to_sync, &threads);
     stopper.stop();
     let _ = to_sync.send(Message::Stop);
     sources.into_iter().for_each(|source| drop(source.join()));
@@ -82,14 +83,14 @@ fn node_name(wanted: &str) -> Result<String> {
 }
 
 /// Opens the dataplane and asks the kernel for everything that it needs, before anything is programmed.
-fn engine(node: &str, config: ProxyConfig) -> Result<Engine<Nftables>> {
+fn engine(store: Store, config: ProxyConfig) -> Result<Engine<Nftables>> {
     let nftables = Nftables::open().context("cannot talk to nf_tables (CONFIG_NF_TABLES)")?;
     let mut socket = Socket::open(netlink::nft::NETLINK_NETFILTER)?;
     let missing = nftables::probe(&mut socket);
     if let Some(first) = missing.first() {
         bail!("{first}");
     }
-    Ok(Engine::new(Store::new(node), config, nftables, &[Manifests::NAME, Addresses::NAME]))
+    Ok(Engine::new(store, config, nftables, &[Manifests::NAME, Addresses::NAME]))
 }
 
 fn conntrack_socket() -> Option<Socket> {
@@ -103,14 +104,12 @@ fn conntrack_socket() -> Option<Socket> {
 fn start_sources(
     mut manifests: Manifests,
     mut addresses: Addresses,
-    args: &RunArgs,
     sync: &SyncSender<Message>,
     stop: &StopSignal,
 ) -> Result<Vec<JoinHandle<()>>> {
-    let bind = args.meaning.bind_address;
     let (to_sync, signal) = (sync.clone(), stop.clone());
     let files = thread::Builder::new().name("manifests".into()).spawn(move || {
-        let mut sink = |change| to_sync.send(Message::Change(with_bind_address(change, bind))).is_ok();
+        let mut sink = |change| to_sync.send(Message::Change(change)).is_ok();
         let result = manifests.load(&mut sink).and_then(|()| manifests.run(&signal, &mut sink));
         report("manifests", result.err().map(|e| e.to_string()));
     })?;
@@ -125,7 +124,7 @@ fn start_sources(
 
 fn report(source: &str, error: Option<String>) {
     if let Some(error) = error {
-        tracing::error!(source, "{error}; what is programmed stays, changes are not followed any more");
+        tracing::error!(source, "{error}");
     }
 }
 
@@ -134,13 +133,13 @@ fn serve_until_stopped(
     board: &Arc<Board>,
     config: ProxyConfig,
     sync: &SyncSender<Message>,
-    thread: &JoinHandle<()>,
+    threads: &[&JoinHandle<()>],
 ) -> Result<()> {
     let debug = DebugPages { board: Arc::clone(board), config, sync: sync.clone(), turn: Mutex::new(()) };
     let health = HealthPages { board: Arc::clone(board) };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
         let hard = args.bind_address_hard_fail;
@@ -153,10 +152,15 @@ fn serve_until_stopped(
         tokio::select! {
             _ = term.recv() => Ok(()),
             _ = int.recv() => Ok(()),
-            () = ended(thread) => bail!("the sync thread ended"),
+            name = ended(threads) => {
+                bail!("the {name} thread ended; leaving, so that towpath is started anew; the rules stay")
+            }
             result = listeners => result.map(|_| ()),
         }
-    })
+    });
+    // A page that is being made is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// Serves one address for ever; without an address, waits for ever.
@@ -174,8 +178,13 @@ async fn listen(flag: &str, address: Option<SocketAddr>, pages: Arc<dyn Pages>, 
     }
 }
 
-async fn ended(thread: &JoinHandle<()>) {
-    while !thread.is_finished() {
+/// Waits until one of the threads has ended; its name. A source that does not follow changes any more must not look
+/// healthy.
+async fn ended(threads: &[&JoinHandle<()>]) -> String {
+    loop {
+        if let Some(thread) = threads.iter().find(|thread| thread.is_finished()) {
+            return thread.thread().name().unwrap_or_default().to_owned();
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

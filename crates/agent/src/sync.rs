@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dataplane::{ApplyError, Engine, SyncReport};
+use dataplane::{ApplyError, Engine, FlowCheck, SyncReport};
 use model::Change;
 use netlink::Socket;
 use nftables::Nftables;
@@ -20,6 +20,8 @@ const FOLD: usize = 20_000;
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// A look at everything because of somebody else's commit costs at most this share of the time: 1 in 50.
 const LOOK_SHARE: u32 = 50;
+/// How soon conntrack is asked again after it refused.
+const FLOWS_AGAIN: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,11 @@ pub(crate) struct SyncLoop {
     next_look: Instant,
     next_watch: Instant,
     foreign: bool,
+    /// Frontends whose flows could not be cleaned yet, and when to try again.
+    flows_due: Vec<FlowCheck>,
+    next_flows: Instant,
+    /// The list of Problems changed since it was last shown.
+    problems_changed: bool,
 }
 
 impl SyncLoop {
@@ -66,6 +73,9 @@ impl SyncLoop {
             next_look: now,
             next_watch: now,
             foreign: false,
+            flows_due: Vec::new(),
+            next_flows: now,
+            problems_changed: false,
         }
     }
 
@@ -97,6 +107,9 @@ impl SyncLoop {
                 Err(_) => break,
             }
         }
+        if std::mem::take(&mut self.problems_changed) {
+            self.show_problems();
+        }
         true
     }
 
@@ -110,11 +123,8 @@ impl SyncLoop {
         if let Change::Problem(problem) = &change {
             tracing::warn!("{problem}");
         }
-        let about_problems = matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
+        self.problems_changed |= matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
         self.engine.handle(change);
-        if about_problems {
-            self.show_problems();
-        }
         if self.engine.has_work() {
             let mut state = self.board.state();
             state.health.queue();
@@ -129,7 +139,7 @@ impl SyncLoop {
         let result = self.engine.sync();
         let looked = result.as_ref().is_ok_and(|report| report.full.is_some());
         // Not the present one: what others commit meanwhile would never be looked at.
-        let known = if looked { before.0 } else { self.generation };
+        let known = if looked { before.0.or(self.generation) } else { self.generation };
         let own = self.engine.dataplane().commits().wrapping_sub(before.1);
         self.generation = known.map(|generation| generation.wrapping_add(own));
         match result {
@@ -138,15 +148,16 @@ impl SyncLoop {
         }
     }
 
-    fn succeeded(&mut self, report: SyncReport, took: Duration) {
-        self.clean_flows(&report);
+    fn succeeded(&mut self, mut report: SyncReport, took: Duration) {
+        self.flows_due.append(&mut report.flows);
+        self.clean_flows();
         self.retry = None;
         if let Some(full) = report.full {
             let foreign = std::mem::take(&mut self.foreign);
             if foreign {
                 self.next_look = Instant::now() + took * LOOK_SHARE;
             }
-            let drift = if foreign { full.differed } else { 0 };
+            let drift = if foreign { full.drifted } else { 0 };
             if drift > 0 {
                 tracing::warn!(objects = drift, "another program had changed our tables; repaired");
                 self.board.metrics.drift.inc_by(drift as u64);
@@ -194,7 +205,7 @@ impl SyncLoop {
     }
 
     fn failed(&mut self, error: &ApplyError) {
-        let text = format!("{error}: {}", error.source);
+        let text = error.to_string();
         let wait = self.retry.map_or(RETRY_FIRST, |(_, last)| (last * 2).min(RETRY_LAST));
         self.retry = Some((Instant::now() + wait, wait));
         tracing::error!(
@@ -204,18 +215,20 @@ impl SyncLoop {
         self.board.state().last_error = Some(text);
     }
 
-    fn clean_flows(&mut self, report: &SyncReport) {
-        let Some(socket) = self.conntrack.as_mut().filter(|_| !report.flows.is_empty()) else { return };
+    /// Cleans what is due. What fails is due again later: a client that goes on sending keeps a stale flow alive.
+    fn clean_flows(&mut self) {
+        let checks = std::mem::take(&mut self.flows_due);
+        let Some(socket) = self.conntrack.as_mut().filter(|_| !checks.is_empty()) else { return };
         let ground = flows::Ground { config: self.engine.config(), facts: self.engine.store().facts() };
-        match flows::clean(socket, ground, &report.flows) {
-            Ok(0) => {}
-            Ok(deleted) => {
-                tracing::info!(deleted, "deleted conntrack flows whose endpoint is gone");
-                self.board.metrics.flows_deleted.inc_by(deleted as u64);
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot delete stale conntrack flows; they end by their timeouts")
-            }
+        let cleaned = flows::clean(socket, ground, &checks);
+        if cleaned.deleted > 0 {
+            tracing::info!(deleted = cleaned.deleted, "deleted conntrack flows whose endpoint is gone");
+            self.board.metrics.flows_deleted.inc_by(cleaned.deleted as u64);
+        }
+        if let Some(error) = cleaned.error {
+            tracing::error!(%error, "cannot delete stale conntrack flows; trying again in {FLOWS_AGAIN:?}");
+            self.flows_due = cleaned.failed;
+            self.next_flows = Instant::now() + FLOWS_AGAIN;
         }
     }
 
@@ -226,6 +239,9 @@ impl SyncLoop {
             return;
         }
         self.next_watch = now + WATCH_EVERY;
+        if !self.flows_due.is_empty() && now >= self.next_flows {
+            self.clean_flows();
+        }
         let Some(known) = self.generation else { return };
         let current = self.engine.dataplane_mut().generation();
         if current.is_ok_and(|generation| generation != known) && now >= self.next_look {

@@ -36,8 +36,8 @@ pub struct SyncReport {
 pub struct FullReport {
     /// Objects of ours that the kernel had.
     pub observed: usize,
-    /// Objects that differed.
-    pub differed: usize,
+    /// Objects that differed from what this process had made of them.
+    pub drifted: usize,
 }
 
 /// Holds the store, the ledger and the dataplane together. Does no I/O but the dataplane's.
@@ -53,6 +53,9 @@ pub struct Engine<D: Dataplane> {
     waiting_for: FxHashSet<&'static str>,
     /// Flows to look at once the kernel has the rules.
     due: Vec<FlowCheck>,
+    /// Problems to report with the next sync that succeeds.
+    news: Vec<Problem>,
+    conflicts_changed: bool,
     full: bool,
     first: bool,
 }
@@ -70,6 +73,8 @@ impl<D: Dataplane> Engine<D> {
             conflicts: FxHashMap::default(),
             waiting_for: sources.iter().copied().collect(),
             due: Vec::new(),
+            news: Vec::new(),
+            conflicts_changed: false,
             full: true,
             first: true,
         }
@@ -151,6 +156,8 @@ impl<D: Dataplane> Engine<D> {
         self.full = result.is_err();
         result?;
         report.flows = std::mem::take(&mut self.due);
+        report.problems = std::mem::take(&mut self.news);
+        report.conflicts_changed = std::mem::take(&mut self.conflicts_changed);
         Ok(report)
     }
 
@@ -173,14 +180,17 @@ impl<D: Dataplane> Engine<D> {
         self.ledger.set_tracking(false);
         let seed = if self.first { &observed } else { &FxHashMap::default() };
         self.touched.all |= self.first;
+        // Before news of ours are taken in: what differs now, somebody else has done.
+        let drifted = if self.first { 0 } else { self.ledger.diff(&observed).len() };
         self.refresh(seed, report);
         self.ledger.set_tracking(true);
         if self.first {
-            self.due = self.flows.all();
-            self.due.extend(self.abandoned(&observed));
+            self.due.extend(self.flows.all());
+            let abandoned = self.abandoned(&observed);
+            self.due.extend(abandoned);
         }
         let plan = self.ledger.diff(&observed);
-        report.full = Some(FullReport { observed: observed.len(), differed: plan.len() });
+        report.full = Some(FullReport { observed: observed.len(), drifted });
         report.writes = plan.len();
         drop(observed);
         if !plan.is_empty() {
@@ -211,7 +221,7 @@ impl<D: Dataplane> Engine<D> {
         names.dedup();
         report.resolved = names.len();
         for name in names {
-            self.refresh_service(name, seed, report);
+            self.refresh_service(name, seed);
         }
     }
 
@@ -231,21 +241,16 @@ impl<D: Dataplane> Engine<D> {
         self.ledger.replace(Owner::Ground, objects);
     }
 
-    fn refresh_service(
-        &mut self,
-        name: NamespacedName,
-        seed: &FxHashMap<D::Key, D::Value>,
-        report: &mut SyncReport,
-    ) {
+    fn refresh_service(&mut self, name: NamespacedName, seed: &FxHashMap<D::Key, D::Value>) {
         let resolved = resolve(&self.store, &self.config, &name);
         let now = |key: &D::Key| self.ledger.get(key).or_else(|| seed.get(key)).cloned();
         let objects = resolved.routes.iter().flat_map(|route| self.dataplane.lower(route, &now)).collect();
         self.due.extend(self.flows.update(&name, &resolved.routes));
-        self.note_conflicts(&name, &resolved.conflicts, report);
+        self.note_conflicts(&name, &resolved.conflicts);
         self.ledger.replace(Owner::Service(name), objects);
     }
 
-    fn note_conflicts(&mut self, name: &NamespacedName, conflicts: &[Conflict], report: &mut SyncReport) {
+    fn note_conflicts(&mut self, name: &NamespacedName, conflicts: &[Conflict]) {
         let problems: Vec<Problem> = conflict_problem(name, conflicts).into_iter().collect();
         let old = if problems.is_empty() {
             self.conflicts.remove(name)
@@ -253,8 +258,8 @@ impl<D: Dataplane> Engine<D> {
             self.conflicts.insert(name.clone(), problems.clone())
         };
         if old.unwrap_or_default() != problems {
-            report.conflicts_changed = true;
-            report.problems.extend(problems);
+            self.conflicts_changed = true;
+            self.news.extend(problems);
         }
     }
 }

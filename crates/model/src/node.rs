@@ -44,15 +44,19 @@ pub struct NodeFacts {
     pub node: Option<Node>,
     /// Addresses that the kernel answers for, loopback included. Empty until the kernel was asked.
     pub kernel_addresses: Vec<IpAddr>,
+    /// Goes before every other address of its family as the primary one (`--bind-address`).
+    pub bind_address: Option<IpAddr>,
 }
 
 impl NodeFacts {
-    /// The primary address of a family: the Node's first InternalIP (then ExternalIP), or else the first
+    /// The primary address of a family: the bind address, or else the Node's first InternalIP (then ExternalIP), or else the first
     /// address of the kernel that a remote host could use.
     pub fn primary(&self, family: IpFamily) -> Option<IpAddr> {
         let of_family = |ip: &&IpAddr| IpFamily::of(**ip) == family;
         let from_node = self.node.iter().flat_map(|n| &n.addresses).find(of_family);
-        from_node
+        let bound = self.bind_address.as_ref().filter(of_family);
+        bound
+            .or(from_node)
             .or_else(|| self.kernel_addresses.iter().filter(of_family).find(|ip| is_routable(ip)))
             .copied()
     }

@@ -76,6 +76,11 @@ impl Store {
         }
     }
 
+    /// Sets the address that is this node's primary one of its family, whatever its Node object says.
+    pub fn set_bind_address(&mut self, ip: IpAddr) {
+        self.facts.bind_address = Some(ip);
+    }
+
     /// The name of this node.
     pub fn node_name(&self) -> &Arc<str> {
         &self.node_name

@@ -86,8 +86,9 @@ impl Socket {
 
     /// A fresh sequence number; `count` of them in a row are the caller's.
     pub fn sequences(&mut self, count: u32) -> u32 {
-        let first = self.sequence;
-        self.sequence = self.sequence.wrapping_add(count).max(1);
+        // A range never wraps: replies are told apart by comparing with its ends.
+        let first = if self.sequence.checked_add(count).is_some() { self.sequence } else { 1 };
+        self.sequence = first + count;
         first
     }
 

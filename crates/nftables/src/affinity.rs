@@ -6,7 +6,7 @@
 
 use dataplane::Step;
 use model::{EndpointAddr, IpFamily};
-use netlink::nft::{self, ElementData, Transaction};
+use netlink::nft::{self, Element, ElementData, Transaction};
 use netlink::{NetlinkError, Socket};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -15,8 +15,8 @@ use crate::ids::{AFFINITY_SHARDS, ChainId, SetId, TABLE};
 use crate::kernel_family;
 use crate::objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
 
-/// Times that a deletion is tried again when elements expire under it.
-const ATTEMPTS: usize = 4;
+/// The kernel's number for "no such element".
+const ENOENT: i32 = 2;
 
 /// A frontend with affinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,8 @@ pub struct StickyFrontends {
 #[derive(Debug, Default)]
 pub struct Losses {
     lost: FxHashMap<Sticky, FxHashSet<EndpointAddr>>,
+    /// Frontends that have no affinity any more.
+    ended: FxHashSet<Sticky>,
     shards: FxHashSet<u8>,
 }
 
@@ -62,47 +64,68 @@ impl StickyFrontends {
                 self.learn(key, value);
             }
         }
-        let losses = if self.shards.is_empty() { Losses::default() } else { self.losses(steps) };
-        for (key, step) in steps {
-            if let (Step::Delete(_), Some(sticky)) = (step, sticky_of(key)) {
-                self.shards.remove(&sticky);
-            }
+        if self.shards.is_empty() {
+            return Losses::default();
         }
+        let mut losses = self.losses(steps);
+        self.ended(steps, &mut losses);
         losses
     }
 
+    /// An endpoint that leaves one list of a frontend is lost, though it may stay in another: what a client got from
+    /// the list it may use must not outlive that list.
     fn losses(&self, steps: &[(Key, Step<Value>)]) -> Losses {
         let mut losses = Losses::default();
-        let mut kept: FxHashSet<(Sticky, EndpointAddr)> = FxHashSet::default();
+        let mut kept: FxHashSet<(SetId, Sticky, EndpointAddr)> = FxHashSet::default();
+        let mut gone: Vec<(SetId, Sticky, EndpointAddr, u8)> = Vec::new();
         for (key, step) in steps {
-            let Some((frontend, shard)) = slot_of(key).and_then(|s| Some((s, *self.shards.get(&s)?))) else {
-                continue;
-            };
+            let Some((list, frontend)) = slot_of(key) else { continue };
+            let Some(shard) = self.shards.get(&frontend) else { continue };
             let (old, new) = match step {
                 Step::Create(new) => (None, Some(new)),
                 Step::Update { old, new } => (Some(old), Some(new)),
                 Step::Delete(old) => (Some(old), None),
             };
             if let Some(Value::Endpoint(endpoint)) = new {
-                kept.insert((frontend, *endpoint));
+                kept.insert((list, frontend, *endpoint));
             }
             if let Some(Value::Endpoint(endpoint)) = old {
-                losses.lost.entry(frontend).or_default().insert(*endpoint);
+                gone.push((list, frontend, *endpoint, *shard));
+            }
+        }
+        for (list, frontend, endpoint, shard) in gone {
+            if !kept.contains(&(list, frontend, endpoint)) {
+                losses.lost.entry(frontend).or_default().insert(endpoint);
                 losses.shards.insert(shard);
             }
         }
-        for (frontend, lost) in &mut losses.lost {
-            lost.retain(|endpoint| !kept.contains(&(*frontend, *endpoint)));
-        }
-        losses.lost.retain(|_, lost| !lost.is_empty());
         losses
+    }
+
+    /// Frontends that have no affinity any more: everything about them is forgotten.
+    fn ended(&mut self, steps: &[(Key, Step<Value>)], losses: &mut Losses) {
+        for (key, step) in steps {
+            if let (Step::Delete(_), Some(sticky)) = (step, sticky_of(key)) {
+                losses.shards.extend(self.shards.remove(&sticky));
+                losses.ended.insert(sticky);
+            }
+        }
     }
 }
 
 impl Losses {
+    /// Takes in later losses.
+    pub fn add(&mut self, later: Losses) {
+        for (frontend, lost) in later.lost {
+            self.lost.entry(frontend).or_default().extend(lost);
+        }
+        self.ended.extend(later.ended);
+        self.shards.extend(later.shards);
+    }
+
     /// Deletes the elements that lead to a lost endpoint. Returns how many.
     pub fn forget(&self, socket: &mut Socket, family: IpFamily) -> Result<usize, NetlinkError> {
-        if self.lost.is_empty() {
+        if self.lost.is_empty() && self.ended.is_empty() {
             return Ok(0);
         }
         let mut count = 0;
@@ -116,34 +139,44 @@ impl Losses {
 
     fn forget_in(&self, socket: &mut Socket, family: IpFamily, shard: u8) -> Result<usize, NetlinkError> {
         let name = SetId::Affinity(shard).to_string();
-        for attempt in 1.. {
-            let mut transaction = Transaction::new(socket, kernel_family(family), TABLE, None);
-            let mut count = 0;
-            for mut element in nft::elements(socket, kernel_family(family), TABLE, &name)? {
-                let Some((vip, endpoint)) = decode_affinity(family, &element) else { continue };
-                if self.is_lost(family, vip, &endpoint) {
-                    element.data = ElementData::None;
-                    transaction.delete_element(&name, &element);
-                    count += 1;
+        let mut stale = nft::elements(socket, kernel_family(family), TABLE, &name)?;
+        stale.retain(|element| {
+            decode_affinity(family, element)
+                .is_some_and(|(vip, endpoint)| self.is_lost(family, vip, &endpoint))
+        });
+        stale.iter_mut().for_each(|element| element.data = ElementData::None);
+        match delete(socket, family, &name, &stale) {
+            // One has expired meanwhile: then one by one, since a transaction fails as a whole.
+            Err(error) if error.errno() == Some(ENOENT) => {
+                for element in stale.chunks(1) {
+                    delete(socket, family, &name, element).or_else(|error| match error.errno() {
+                        Some(ENOENT) => Ok(()),
+                        _ => Err(error),
+                    })?;
                 }
+                Ok(stale.len())
             }
-            match transaction.commit(socket) {
-                Err(error) if error.errno() == Some(libc_enoent()) && attempt < ATTEMPTS => {}
-                result => return result.map(|()| count),
-            }
+            result => result.map(|()| stale.len()),
         }
-        Ok(0)
     }
 
     fn is_lost(&self, family: IpFamily, vip: VipKey, endpoint: &EndpointAddr) -> bool {
         let port = PortKey { protocol: vip.protocol, port: vip.port };
         let frontend = [Sticky::Vip(vip), Sticky::Port(family, port)];
-        frontend.iter().any(|f| self.lost.get(f).is_some_and(|lost| lost.contains(endpoint)))
+        let lost = |f: &Sticky| self.lost.get(f).is_some_and(|lost| lost.contains(endpoint));
+        frontend.iter().any(|f| self.ended.contains(f) || lost(f))
     }
 }
 
-const fn libc_enoent() -> i32 {
-    2
+fn delete(
+    socket: &mut Socket,
+    family: IpFamily,
+    map: &str,
+    elements: &[Element],
+) -> Result<(), NetlinkError> {
+    let mut transaction = Transaction::new(socket, kernel_family(family), TABLE, None);
+    elements.iter().for_each(|element| transaction.delete_element(map, element));
+    transaction.commit(socket)
 }
 
 fn sticky_of(key: &Key) -> Option<Sticky> {
@@ -156,11 +189,14 @@ fn sticky_of(key: &Key) -> Option<Sticky> {
     }
 }
 
-fn slot_of(key: &Key) -> Option<Sticky> {
+/// The list that a slot is in, and the frontend.
+fn slot_of(key: &Key) -> Option<(SetId, Sticky)> {
     match key {
-        Key::Element(_, SetId::VipSlots(_), ElementKey::VipSlot(vip, _)) => Some(Sticky::Vip(*vip)),
-        Key::Element(family, SetId::PortSlots(_), ElementKey::PortSlot(port, _)) => {
-            Some(Sticky::Port(*family, *port))
+        Key::Element(_, list @ SetId::VipSlots(_), ElementKey::VipSlot(vip, _)) => {
+            Some((*list, Sticky::Vip(*vip)))
+        }
+        Key::Element(family, list @ SetId::PortSlots(_), ElementKey::PortSlot(port, _)) => {
+            Some((*list, Sticky::Port(*family, *port)))
         }
         _ => None,
     }

@@ -33,11 +33,40 @@ pub fn apply(
     replace: bool,
 ) -> Result<(), NetlinkError> {
     steps.sort_by_cached_key(|(key, step)| rank(key, step));
-    let mut writer = Writer::new(socket, layout, replace);
-    for (key, step) in &steps {
-        writer.step(key, step)?;
+    let removals = steps.split_off(steps.partition_point(|(key, step)| rank(key, step).0 < FIRST_REMOVAL));
+    if !steps.is_empty() {
+        let mut writer = Writer::new(socket, layout, replace);
+        for (key, step) in &steps {
+            writer.step(key, step)?;
+        }
+        writer.finish()?;
     }
-    writer.finish()
+    if removals.is_empty() { Ok(()) } else { remove(socket, layout.family, &removals) }
+}
+
+/// Deletes chains and sets. They may refer to each other in any way (a table that another version has made), so chains
+/// are emptied first, then sets go, then chains.
+fn remove(socket: &mut Socket, family: IpFamily, steps: &Steps) -> Result<(), NetlinkError> {
+    let (mut chains, mut sets) = (Vec::new(), Vec::new());
+    for (key, _) in steps {
+        match key {
+            Key::Chain(_, id) => chains.push(id.to_string()),
+            Key::Set(_, id) => sets.push(id.to_string()),
+            Key::Stray(_, stray) => match stray.as_ref() {
+                Stray::Chain(name) => chains.push(name.clone()),
+                Stray::Set(name) => sets.push(name.clone()),
+                Stray::Element(..) => {}
+            },
+            Key::Element(..) => {}
+        }
+    }
+    let mut empty = Transaction::new(socket, kernel_family(family), TABLE, None);
+    chains.iter().for_each(|chain| empty.flush_chain(chain));
+    sets.iter().for_each(|set| empty.delete_set(set));
+    empty.commit(socket)?;
+    let mut delete = Transaction::new(socket, kernel_family(family), TABLE, None);
+    chains.iter().for_each(|chain| delete.delete_chain(chain));
+    delete.commit(socket)
 }
 
 /// Deletes one table, if it is there.
@@ -47,6 +76,9 @@ pub fn delete_table(socket: &mut Socket, family: IpFamily) -> Result<(), Netlink
     transaction.delete_table();
     transaction.commit(socket)
 }
+
+/// The first phase of what is deleted in transactions of their own.
+const FIRST_REMOVAL: u8 = 9;
 
 /// The phase of a step. Within a phase, elements of one set stand together.
 fn rank(key: &Key, step: &Step<Value>) -> (u8, Option<SetId>) {
@@ -86,7 +118,6 @@ struct Writer<'a> {
     layout: &'a Layout,
     transaction: Transaction,
     atomic: bool,
-    removing: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -97,18 +128,15 @@ impl<'a> Writer<'a> {
             transaction.delete_table();
         }
         transaction.add_table();
-        Self { socket, layout, transaction, atomic: replace, removing: false }
+        Self { socket, layout, transaction, atomic: replace }
     }
 
     fn step(&mut self, key: &Key, step: &Step<Value>) -> Result<(), NetlinkError> {
-        let (phase, _) = rank(key, step);
-        let starts_removing = phase >= 9 && !self.removing;
-        if starts_removing || (!self.atomic && self.transaction.len() > TRANSACTION_LIMIT) {
-            self.removing |= starts_removing;
+        if !self.atomic && self.transaction.len() > TRANSACTION_LIMIT {
             self.commit()?;
         }
         match key {
-            Key::Set(_, id) => self.set(*id, step),
+            Key::Set(_, id) => self.set(*id),
             Key::Chain(_, id) => self.chain(*id, step),
             Key::Element(_, id, element) => self.element(*id, element, step),
             Key::Stray(_, stray) => self.stray(stray),
@@ -125,21 +153,17 @@ impl<'a> Writer<'a> {
         std::mem::replace(&mut self.transaction, next).commit(self.socket)
     }
 
-    fn set(&mut self, id: SetId, step: &Step<Value>) {
-        match step {
-            Step::Delete(_) => self.transaction.delete_set(&id.to_string()),
-            _ => self.transaction.add_set(&set_spec(id, self.layout.family)),
-        }
+    fn set(&mut self, id: SetId) {
+        self.transaction.add_set(&set_spec(id, self.layout.family));
     }
 
     fn chain(&mut self, id: ChainId, step: &Step<Value>) {
         let name = id.to_string();
         let hook = Layout::hook(id);
         match step {
-            Step::Delete(_) => return self.transaction.delete_chain(&name),
             Step::Update { .. } if hook.is_some() => self.transaction.delete_chain(&name),
             Step::Update { .. } => self.transaction.flush_chain(&name),
-            Step::Create(_) => {}
+            Step::Create(_) | Step::Delete(_) => {}
         }
         self.transaction.add_chain(&name, hook);
         for rule in self.layout.encoded(id) {
@@ -161,13 +185,9 @@ impl<'a> Writer<'a> {
     }
 
     fn stray(&mut self, stray: &Stray) {
-        match stray {
-            Stray::Chain(name) => self.transaction.delete_chain(name),
-            Stray::Set(name) => self.transaction.delete_set(name),
-            Stray::Element(id, key, key_end) => {
-                let element = Element { key: key.clone(), key_end: key_end.clone(), data: ElementData::None };
-                self.transaction.delete_element(&id.to_string(), &element);
-            }
+        if let Stray::Element(id, key, key_end) = stray {
+            let element = Element { key: key.clone(), key_end: key_end.clone(), data: ElementData::None };
+            self.transaction.delete_element(&id.to_string(), &element);
         }
     }
 }

@@ -58,8 +58,10 @@ impl Layout {
             ChainId::FilterInput => hook("filter", 1, 0),
             ChainId::FilterForward => hook("filter", 2, 0),
             ChainId::FilterOutput => hook("filter", 3, 0),
-            ChainId::AffinityInput => hook("filter", 1, 90),
-            ChainId::AffinityPostrouting => hook("filter", 4, 90),
+            // nat, not filter: only the first packet of a connection records. A SYN that is sent again would record an
+            // endpoint anew that is gone and forgotten by then.
+            ChainId::AffinityInput => hook("nat", 1, 90),
+            ChainId::AffinityPostrouting => hook("nat", 4, 90),
             ChainId::NatPostrouting => hook("nat", 4, 100),
             _ => None,
         }
@@ -77,7 +79,7 @@ impl Layout {
                 vec![Part::New, Part::Jump(ClusterIpCheck)],
             ],
             AffinityInput | AffinityPostrouting => {
-                vec![vec![Part::New, Part::Translated, Part::Jump(AffinityRecord)]]
+                vec![vec![Part::Translated, Part::Jump(AffinityRecord)]]
             }
             NatPostrouting => self.masquerading(),
             // A local IPv6 client hears an ICMP error for its SYN only when it sends again, a second later; it hears a

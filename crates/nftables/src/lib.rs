@@ -43,7 +43,7 @@ use netlink::{NetlinkError, Socket, nft};
 use resolve::{LocalSource, NodePortScope, Route};
 use rustc_hash::FxHashMap;
 
-use crate::affinity::StickyFrontends;
+use crate::affinity::{Losses, StickyFrontends};
 use crate::layout::{fingerprint, set_spec};
 
 /// The dataplane. Without a kernel it can still lower and print.
@@ -52,6 +52,8 @@ pub struct Nftables {
     socket: Option<Socket>,
     layouts: Vec<Layout>,
     sticky: StickyFrontends,
+    /// What frontends with affinity have lost by plans that were not wholly applied yet.
+    losses: Losses,
     /// Families whose table has to be replaced as a whole.
     replace: Vec<IpFamily>,
     forgotten: usize,
@@ -180,18 +182,43 @@ impl Nftables {
     }
 
     fn apply_all(&mut self, plan: Plan<Key, Value>) -> Result<(), NetlinkError> {
-        let losses = self.sticky.follow(&plan.steps);
+        self.losses.add(self.sticky.follow(&plan.steps));
         let (v4, v6): (Vec<_>, Vec<_>) =
             plan.steps.into_iter().partition(|(key, _)| key.family() == IpFamily::V4);
         let socket = self.socket.as_mut().ok_or(NetlinkError::Malformed("opened without a kernel"))?;
-        for (layout, steps) in self.layouts.iter().zip([v4, v6]) {
-            if !steps.is_empty() {
-                apply::apply(socket, layout, steps, self.replace.contains(&layout.family))?;
-                self.replace.retain(|family| *family != layout.family);
-                self.forgotten += losses.forget(socket, layout.family)?;
+        let mut result = Ok(());
+        for (layout, steps) in self.layouts.iter().zip([v4, v6]).filter(|(_, steps)| !steps.is_empty()) {
+            match apply::apply(socket, layout, steps, self.replace.contains(&layout.family)) {
+                Ok(()) => self.replace.retain(|family| *family != layout.family),
+                // The other family gets its share all the same.
+                Err(error) => result = Err(error),
             }
         }
-        Ok(())
+        if result.is_ok() {
+            self.forget_losses();
+        }
+        result
+    }
+}
+
+impl Nftables {
+    /// The rules are in force by now, so a failure here is no failure of the plan.
+    fn forget_losses(&mut self) {
+        let losses = std::mem::take(&mut self.losses);
+        let Some(socket) = self.socket.as_mut() else { return };
+        let mut failed = false;
+        for family in IpFamily::ALL {
+            match losses.forget(socket, family) {
+                Ok(count) => self.forgotten += count,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot forget clients' choices of endpoints that are gone; trying again with the next change");
+                    failed = true;
+                }
+            }
+        }
+        if failed {
+            self.losses.add(losses);
+        }
     }
 }
 

@@ -105,7 +105,7 @@ mod tests {
     fn facts() -> NodeFacts {
         let addresses = ["127.0.0.1", "192.168.0.2", "192.168.1.2", "2001:db8::1", "fe80::1"];
         let kernel_addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        NodeFacts { node: None, kernel_addresses }
+        NodeFacts { kernel_addresses, ..NodeFacts::default() }
     }
 
     fn scope(mode: Mode, nets: &[&str], family: IpFamily) -> NodePortScope {
