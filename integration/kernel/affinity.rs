@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 pub(crate) mod changes;
+pub(crate) mod losses;
 pub(crate) mod timeout;
 
 use anyhow::{Context, Result, ensure};

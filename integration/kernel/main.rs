@@ -70,6 +70,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("services", services::competition::TESTS),
     ("affinity", affinity::TESTS),
     ("affinity", affinity::changes::TESTS),
+    ("affinity", affinity::losses::TESTS),
     ("affinity", affinity::timeout::TESTS),
     ("stale-flows", stale_flows::TESTS),
     ("stale-flows", stale_flows::kept::TESTS),

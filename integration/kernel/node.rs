@@ -6,7 +6,7 @@ use model::Protocol::Tcp;
 use crate::Test;
 use crate::lifecycle::POD;
 use crate::plan::Plan;
-use crate::stage::{NODE, Stage, ip};
+use crate::stage::{NODE, NODE6, Stage, ip};
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("an_address_that_comes_and_goes_is_followed", addresses_are_followed),
@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("an_ipv4_list_leaves_ipv6_open", other_family_is_open),
     Test::new("the_primary_address_changes_with_the_node_object", primary_changes),
     Test::new("without_its_node_object_the_kernels_addresses_serve", no_node_object),
+    Test::new("the_bind_address_is_the_primary_one_without_a_node_object", bind_address),
     Test::new("another_zone_chooses_again_by_hints", zone_changes),
     Test::new("hints_come_and_go", hints_come_and_go),
 ];
@@ -122,6 +123,21 @@ fn no_node_object() -> Result<()> {
         open(stage, [NODE, "fd00:192::2"])?;
         stage.reaches(CLIENT, VIP, Tcp, &ALL)
     })
+}
+
+/// NodePorts of the family of `--bind-address` answer there only.
+fn bind_address() -> Result<()> {
+    for (i, bound) in SECOND.into_iter().enumerate() {
+        let plan = Plan::new(SCENE)?.hosts(&[CLIENT, CLIENT6])?.node_addresses(&SECOND)?;
+        let flags = ["--hostname-override", "another-node", "--bind-address", bound];
+        plan.flags(&flags).start()?.play(|stage| {
+            let (from, to) = &node_ports(SECOND)[i];
+            stage.reach(from, to, Tcp)?;
+            let (from, to) = &node_ports([NODE, NODE6])[i];
+            stage.refused(from, to, Tcp)
+        })?;
+    }
+    Ok(())
 }
 
 const IN_A: [&str; 1] = ["10.244.1.1:8080"];

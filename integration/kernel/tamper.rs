@@ -45,12 +45,29 @@ pub(crate) const TESTS: &[Test] = &[
              add rule ip towpath mine jump mine-too",
         )
     }),
+    Test::new("stray_chains_and_maps_that_lead_to_one_another", || repaired(ENTANGLED)),
+    Test::new("entangled_strays_of_ipv4_do_not_hinder_ipv6", other_family_goes_on),
     Test::new("hidden_by_a_change_of_ours", hidden_by_our_own_change),
     Test::new("foreign_tables_change_and_stay", foreign_tables_change),
 ];
 
+/// Chains and a map of which none can go while the others are as they are, whatever their names.
+const ENTANGLED: &str = "
+add chain ip towpath mine
+add chain ip towpath mine-too
+add map ip towpath my-map { type ipv4_addr : verdict; }
+add rule ip towpath mine jump mine-too
+add rule ip towpath mine-too ip saddr vmap @my-map
+add chain ip towpath another
+add chain ip towpath yet-another
+add rule ip towpath yet-another jump another
+add element ip towpath my-map { 192.0.2.1 : jump another, 192.0.2.2 : goto yet-another }
+";
+
 /// Repair is due in about a second.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// A pod of the other family.
+const POD6: &str = "fd00:244::5";
 const REPAIRED: &str = "towpath_drift_repaired_total";
 
 /// Tampers; then everything must be as it was, in time, counted and told.
@@ -92,6 +109,21 @@ fn hidden_by_our_own_change() -> Result<()> {
         stage.publish()?;
         await_repair(stage, before)?;
         stage.reaches(POD, "10.96.0.10:80", Tcp, &["10.244.0.1:8080"])
+    })
+}
+
+/// What is wrong with one family is no reason to leave the other as it was: at a start both are due at once.
+fn other_family_goes_on() -> Result<()> {
+    Plan::new(SMALL)?.hosts(&[POD6])?.start()?.play(|stage| {
+        stage.stop()?;
+        stage.node().nft(ENTANGLED)?;
+        stage.scene.services[0].ports[0].port = 81;
+        stage.publish()?;
+        stage.launch()?;
+        stage.soon("the change of the IPv6 Service", |stage| {
+            stage.reach(POD6, "[fd00:96::10]:81", Tcp).map(drop)
+        })?;
+        stage.progress().map(drop)
     })
 }
 

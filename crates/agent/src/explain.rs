@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use model::{EndpointAddr, Protocol, Store};
 use resolve::{Packet, ProxyConfig};
 use serde::Deserialize;
@@ -41,7 +41,8 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
         return Err(anyhow!("--from and --to, or --flows"));
     };
     let (to, protocol) = destination(to).context("--to")?;
-    let packet = Packet { from, interface: args.from_interface.clone(), to, protocol };
+    let from = from.to_canonical();
+    let packet = checked(Packet { from, interface: args.from_interface.clone(), to, protocol })?;
     let view = ExplanationView::new(&resolve::explain(&store, &config, &packet));
     let text = if args.output == "json" { view.json() + "\n" } else { view.text(&packet) };
     stdout().write_all(text.as_bytes())?;
@@ -50,23 +51,25 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
 
 /// A line that is no flow gets an answer with `error`, so that the order is kept.
 fn explain_flows(store: &Store, config: &ProxyConfig, path: &Path) -> Result<()> {
-    let input: Box<dyn BufRead> = if path == Path::new("-") {
+    let mut input: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(stdin().lock())
     } else {
         Box::new(BufReader::new(File::open(path).with_context(|| format!("--flows {}", path.display()))?))
     };
     let mut out = BufWriter::new(stdout().lock());
-    for line in input.lines() {
-        let line = line.context("--flows")?;
-        if line.trim().is_empty() {
-            continue;
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line).context("--flows")? > 0 {
+        // A line that is no text is a line that is no flow: it gets its answer too.
+        let text = String::from_utf8_lossy(&line);
+        if !text.trim().is_empty() {
+            let answer = match packet(&text) {
+                Ok(packet) => ExplanationView::new(&resolve::explain(store, config, &packet)).json(),
+                Err(error) => serde_json::json!({ "error": format!("{error:#}") }).to_string(),
+            };
+            writeln!(out, "{answer}")?;
+            out.flush()?;
         }
-        let answer = match packet(&line) {
-            Ok(packet) => ExplanationView::new(&resolve::explain(store, config, &packet)).json(),
-            Err(error) => serde_json::json!({ "error": format!("{error:#}") }).to_string(),
-        };
-        writeln!(out, "{answer}")?;
-        out.flush()?;
+        line.clear();
     }
     Ok(())
 }
@@ -79,7 +82,18 @@ fn packet(line: &str) -> Result<Packet> {
         _ => flow.to.clone(),
     };
     let (to, protocol) = destination(&text).context("to")?;
-    Ok(Packet { from, interface: flow.interface, to, protocol })
+    checked(Packet { from, interface: flow.interface, to, protocol })
+}
+
+/// Source and destination must be of one family.
+fn checked(packet: Packet) -> Result<Packet> {
+    ensure!(
+        packet.from.is_ipv4() == packet.to.ip.is_ipv4(),
+        "from {} to {}: a packet has addresses of one family",
+        packet.from,
+        packet.to.ip
+    );
+    Ok(packet)
 }
 
 /// `IP:PORT/PROTO`; the protocol is TCP where it is left out.
@@ -89,5 +103,5 @@ fn destination(text: &str) -> Result<(EndpointAddr, Protocol)> {
         Protocol::parse(protocol).ok_or_else(|| anyhow!("{protocol:?} is not tcp, udp or sctp"))?;
     let address: SocketAddr =
         address.parse().map_err(|_| anyhow!("{address:?} is not IP:PORT (IPv6 as [addr]:port)"))?;
-    Ok((EndpointAddr { ip: address.ip(), port: address.port() }, protocol))
+    Ok((EndpointAddr { ip: address.ip().to_canonical(), port: address.port() }, protocol))
 }

@@ -15,6 +15,12 @@ pub(crate) fn load(args: &OfflineArgs) -> Result<(Store, Vec<Problem>)> {
         store.apply(change, &mut touched);
         true
     })?;
+    if store.facts().node.is_none() {
+        eprintln!(
+            "towpath: no Node object is named {:?}: its zone and addresses are not known",
+            &**store.node_name()
+        );
+    }
     let problems = store.problems().cloned().collect();
     Ok((store, problems))
 }

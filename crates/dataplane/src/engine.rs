@@ -56,6 +56,7 @@ pub struct Engine<D: Dataplane> {
     /// Problems to report with the next sync that succeeds.
     news: Vec<Problem>,
     conflicts_changed: bool,
+    open_batches: usize,
     full: bool,
     first: bool,
 }
@@ -75,6 +76,7 @@ impl<D: Dataplane> Engine<D> {
             due: Vec::new(),
             news: Vec::new(),
             conflicts_changed: false,
+            open_batches: 0,
             full: true,
             first: true,
         }
@@ -124,8 +126,13 @@ impl<D: Dataplane> Engine<D> {
 
     /// Takes in one change.
     pub fn handle(&mut self, change: Change) {
-        if let Change::Synced(source) = change {
-            self.waiting_for.remove(source);
+        match change {
+            Change::Synced(source) => {
+                self.waiting_for.remove(source);
+            }
+            Change::BatchBegins => self.open_batches += 1,
+            Change::BatchEnds => self.open_batches = self.open_batches.saturating_sub(1),
+            _ => {}
         }
         self.store.apply(change, &mut self.touched);
     }
@@ -135,9 +142,9 @@ impl<D: Dataplane> Engine<D> {
         self.waiting_for.is_empty()
     }
 
-    /// Whether a sync has something to do.
+    /// Whether a sync has something to do. Not in the middle of a batch.
     pub fn has_work(&self) -> bool {
-        self.is_ready() && (self.full || !self.touched.is_empty())
+        self.is_ready() && self.open_batches == 0 && (self.full || !self.touched.is_empty())
     }
 
     /// Asks for a comparison with the kernel at the next sync.

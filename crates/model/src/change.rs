@@ -46,6 +46,11 @@ pub enum Change {
     Problem(Problem),
     /// What was wrong with the subject is mended, or the object is gone.
     ProblemSolved(Subject),
+    /// What follows, up to [`Change::BatchEnds`], happened at once (one file was replaced): a state in between never
+    /// was, and must not be programmed.
+    BatchBegins,
+    /// The batch is complete.
+    BatchEnds,
     /// The source of this name has delivered its whole first list.
     Synced(&'static str),
 }

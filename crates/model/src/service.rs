@@ -81,6 +81,14 @@ impl Service {
         !self.other_proxy && self.kind != ServiceType::ExternalName && !self.cluster_ips.is_empty()
     }
 
+    /// Whether load balancers ask this node for the Service's health: type LoadBalancer with external policy Local.
+    pub fn has_health_check(&self) -> bool {
+        self.is_proxied()
+            && self.kind == ServiceType::LoadBalancer
+            && self.external_policy == TrafficPolicy::Local
+            && self.health_check_node_port != 0
+    }
+
     /// The ClusterIP of a family.
     pub fn cluster_ip(&self, family: IpFamily) -> Option<IpAddr> {
         self.cluster_ips.iter().copied().find(|ip| IpFamily::of(*ip) == family)

@@ -190,7 +190,8 @@ impl Store {
             Change::ProblemSolved(subject) => {
                 self.problems.remove(&subject);
             }
-            Change::Node(_) | Change::NodeGone(_) | Change::Synced(_) => {}
+            Change::Node(_) | Change::NodeGone(_) => {}
+            Change::BatchBegins | Change::BatchEnds | Change::Synced(_) => {}
         }
     }
 
@@ -235,7 +236,7 @@ impl Store {
                 *self.cluster_ips.entry(ip).or_default() += 1;
             }
         }
-        if service.is_proxied() && service.health_check_node_port != 0 {
+        if service.has_health_check() {
             let list = self.health_ports.entry(service.health_check_node_port).or_default();
             list.push(service.name.clone());
         }

@@ -155,7 +155,7 @@ impl<'a> Ask<'a> {
     fn node_port(&self) -> Option<Explanation> {
         let Packet { to, protocol, .. } = *self.packet;
         let scope = NodePortScope::new(self.config, self.store.facts(), self.family);
-        let on_loopback = to.ip.is_loopback() && to.ip.is_ipv4() && localhost_nodeports(self.config);
+        let on_loopback = localhost_nodeports(self.config, to.ip);
         if !on_loopback && !scope.accepts(self.store.facts(), to.ip) {
             return None;
         }

@@ -77,17 +77,15 @@ impl NodePortScope {
     }
 }
 
-/// Whether NodePorts answer on 127.0.0.0/8: IPv4 in iptables mode, if it is on and the addresses cover it.
-pub(crate) fn localhost_nodeports(config: &ProxyConfig) -> bool {
-    let covered = |selector: &NodePortSelector| match selector {
-        NodePortSelector::Net(IpNet::V4(net)) => net.prefix_len() == 0 || net.network().is_loopback(),
-        _ => false,
-    };
-    let v4: Vec<_> = config.nodeport_addresses.iter().filter(|s| net_of(s, IpFamily::V4).is_some()).collect();
+/// Whether NodePorts answer on this loopback address: IPv4 in iptables mode, if it is on and the addresses cover it.
+pub(crate) fn localhost_nodeports(config: &ProxyConfig, ip: IpAddr) -> bool {
+    let nets: Vec<IpNet> = config.nodeport_addresses.iter().filter_map(|s| net_of(s, IpFamily::V4)).collect();
     let primary = config.nodeport_addresses.contains(&NodePortSelector::Primary);
     config.mode == Mode::Iptables
         && config.localhost_nodeports
-        && ((v4.is_empty() && !primary) || v4.into_iter().any(covered))
+        && ip.is_ipv4()
+        && ip.is_loopback()
+        && ((nets.is_empty() && !primary) || nets.iter().any(|net| net.contains(&ip)))
 }
 
 fn net_of(selector: &NodePortSelector, family: IpFamily) -> Option<IpNet> {

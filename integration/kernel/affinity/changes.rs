@@ -17,7 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("an_endpoint_lost_while_the_program_is_down_is_forgotten", lost_while_down),
 ];
 
-fn without_first(scene: &mut Scene) {
+pub(super) fn without_first(scene: &mut Scene) {
     let first: Vec<_> = FAMILIES.iter().filter_map(|family| family.first.parse().ok()).collect();
     first.into_iter().for_each(|ip| scene.remove_endpoint(ip));
 }

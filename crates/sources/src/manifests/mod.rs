@@ -51,6 +51,23 @@ fn send(sink: &mut Sink<'_>, change: Change) -> Result<(), ManifestsError> {
     if sink(change) { Ok(()) } else { Err(ManifestsError::ReceiverGone) }
 }
 
+/// Brackets what `work` sends: files that are read together changed together.
+fn in_batch(
+    sink: &mut Sink<'_>,
+    work: impl FnOnce(&mut Sink<'_>) -> Result<(), ManifestsError>,
+) -> Result<(), ManifestsError> {
+    let mut open = false;
+    let result = work(&mut |change| {
+        let begun = open || sink(Change::BatchBegins);
+        open = true;
+        begun && sink(change)
+    });
+    if open {
+        send(sink, Change::BatchEnds)?;
+    }
+    result
+}
+
 /// How often a path that is not there is looked for, and how long one that came back must be quiet before
 /// what it lacks is taken as deleted. Milliseconds.
 const RETRY: u16 = 1000;
@@ -135,9 +152,9 @@ impl Manifests {
                 Wake::Stop => return Ok(()),
                 Wake::Events => {
                     let pending = self.watcher.drain().map_err(|source| self.unwatched(source))?;
-                    self.react(pending, sink)?;
+                    in_batch(sink, |sink| self.react(pending, sink))?;
                 }
-                Wake::Quiet => self.look_again(sink)?,
+                Wake::Quiet => in_batch(sink, |sink| self.look_again(sink))?,
             }
         }
     }

@@ -100,7 +100,12 @@ impl Running {
 
     /// The next change.
     pub fn next(&self) -> String {
-        short(&self.changes.recv_timeout(PATIENCE).expect("no change came"))
+        loop {
+            match self.changes.recv_timeout(PATIENCE).expect("no change came") {
+                Change::BatchBegins | Change::BatchEnds => {}
+                change => return short(&change),
+            }
+        }
     }
 
     /// The next `count` changes.
