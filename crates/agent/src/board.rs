@@ -19,10 +19,7 @@ pub(crate) struct Board {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) health: Health,
-    /// All sources have delivered, and the kernel has what they said.
-    pub(crate) synced: bool,
     pub(crate) last_error: Option<String>,
-    pub(crate) problems: Vec<Problem>,
 }
 
 impl Board {

@@ -108,13 +108,15 @@ impl SyncLoop {
             }
         }
         if std::mem::take(&mut self.problems_changed) {
-            self.show_problems();
+            self.count_problems();
         }
         true
     }
 
     fn patience(&self) -> Duration {
-        let until = self.retry.map_or(self.next_watch, |(at, _)| at.min(self.next_watch));
+        // In the middle of a batch there is nothing to try again.
+        let retry = self.retry.filter(|_| self.engine.has_work());
+        let until = retry.map_or(self.next_watch, |(at, _)| at.min(self.next_watch));
         until.saturating_duration_since(Instant::now())
     }
 
@@ -126,9 +128,7 @@ impl SyncLoop {
         self.problems_changed |= matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
         self.engine.handle(change);
         if self.engine.has_work() {
-            let mut state = self.board.state();
-            state.health.queue();
-            state.synced = false;
+            self.board.state().health.queue();
             self.board.metrics.last_queued.set(now_seconds());
         }
     }
@@ -190,18 +190,15 @@ impl SyncLoop {
         let mut state = self.board.state();
         state.health.done();
         state.health.set_eligible(self.engine.store().facts());
-        state.synced = true;
         state.last_error = None;
         drop(state);
         if report.full.is_some() || report.conflicts_changed {
-            self.show_problems();
+            self.count_problems();
         }
     }
 
-    fn show_problems(&self) {
-        let problems = self.engine.problems();
-        self.board.metrics.problems.set(problems.len() as i64);
-        self.board.state().problems = problems;
+    fn count_problems(&self) {
+        self.board.metrics.problems.set(self.engine.problem_count() as i64);
     }
 
     fn failed(&mut self, error: &ApplyError) {

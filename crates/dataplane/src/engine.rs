@@ -124,6 +124,11 @@ impl<D: Dataplane> Engine<D> {
         self.store.problems().chain(contested).cloned().collect()
     }
 
+    /// Number of [`Engine::problems`].
+    pub fn problem_count(&self) -> usize {
+        self.store.problems().count() + self.conflicts.len()
+    }
+
     /// Takes in one change.
     pub fn handle(&mut self, change: Change) {
         match change {

@@ -56,7 +56,6 @@ pub struct Nftables {
     losses: Losses,
     /// Families whose table has to be replaced as a whole.
     replace: Vec<IpFamily>,
-    forgotten: usize,
     definitions: RefCell<FxHashMap<(IpFamily, ChainId), Value>>,
 }
 
@@ -110,11 +109,6 @@ impl Nftables {
     /// Transactions of ours that the kernel has taken: each moves the generation by one.
     pub fn commits(&self) -> u32 {
         self.socket.as_ref().map_or(0, Socket::commits)
-    }
-
-    /// Affinity elements deleted so far because their endpoint was gone.
-    pub fn forgotten(&self) -> usize {
-        self.forgotten
     }
 
     /// Deletes our tables, and nothing else.
@@ -209,7 +203,7 @@ impl Nftables {
         let mut failed = false;
         for family in IpFamily::ALL {
             match losses.forget(socket, family) {
-                Ok(count) => self.forgotten += count,
+                Ok(count) => tracing::debug!(count, "forgot clients' choices of endpoints that are gone"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot forget clients' choices of endpoints that are gone; trying again with the next change");
                     failed = true;
