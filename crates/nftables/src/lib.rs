@@ -9,7 +9,7 @@
 //! `text` prints the same objects. See docs/dataplanes/nftables.md.
 //!
 //! Invariants:
-//! * only the tables `ip towpath` and `ip6 towpath` are read or written;
+//! * only the tables `ip towpath` and `ip6 towpath` are written, and nothing of another table is looked into;
 //! * only expressions that `nft` itself emits, so that `nft list ruleset` can print them;
 //! * no decision about endpoints here: Routes come decided;
 //! * one piece of code for both families.
