@@ -1,0 +1,66 @@
+//! towpath's own flags. They beat its document.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{boolean, duration};
+use crate::duration::GoDuration;
+use crate::towpath::{Source, TowpathConfiguration};
+
+/// A flag for each field of [`TowpathConfiguration`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct TowpathFlags {
+    /// Where Services come from. Default: kubernetes.
+    #[arg(long, value_enum)]
+    pub source: Option<Source>,
+    /// A directory (*.yaml, *.yml, *.json) or a file, followed. Means --source manifests.
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    pub manifests: Option<PathBuf>,
+    /// Keep the last known good state on disk, and start with it when the API server does not answer.
+    /// Default: true.
+    #[arg(
+        long, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean
+    )]
+    pub snapshot: Option<bool>,
+    /// The file of that state. Default: /var/lib/towpath/snapshot.
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    pub snapshot_path: Option<PathBuf>,
+    /// How long the API server may take to answer before that state is used. Default: 5s.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
+    pub snapshot_after: Option<GoDuration>,
+    /// The key of a taint that is taken off this Node after the first sync.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub startup_taint: Option<String>,
+    /// Send Events to the API server. Default: true.
+    #[arg(
+        long, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean
+    )]
+    pub events: Option<bool>,
+}
+
+impl TowpathFlags {
+    /// Puts the given flags over the document's values.
+    pub fn override_document(&self, config: &mut TowpathConfiguration) {
+        let snapshot = &mut config.snapshot;
+        if self.manifests.is_some() {
+            config.source = Source::Manifests;
+        }
+        set(&self.source, &mut config.source);
+        set(&self.manifests, &mut config.manifests);
+        set(&self.snapshot, &mut snapshot.enabled);
+        set(&self.snapshot_path, &mut snapshot.path);
+        set(&self.snapshot_after, &mut snapshot.after);
+        set(&self.startup_taint, &mut config.startup_taint);
+        set(&self.events, &mut config.events);
+    }
+}
+
+/// Replaces a field by the flag's value, if the flag is given.
+pub(super) fn set<T: Clone>(given: &Option<T>, field: &mut T) {
+    if let Some(value) = given {
+        field.clone_from(value);
+    }
+}

@@ -1,0 +1,67 @@
+//! towpath's own document: strict, checked, and overridden by flags.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use towpath_config::{KubeProxyFlags, Problems, Settings, TowpathConfiguration, TowpathFlags, load};
+
+fn read(body: &str) -> Result<Settings, Problems> {
+    let text = format!("apiVersion: towpath.dev/v1alpha1\nkind: TowpathConfiguration\n{body}\n");
+    load(Some(&text), &KubeProxyFlags::default(), &TowpathFlags::default())
+}
+
+#[test]
+fn defaults() {
+    let config = read("").unwrap().towpath;
+    assert_eq!(config, TowpathConfiguration::default());
+    let text = "apiVersion: towpath.dev/v1alpha1\nevents: true\nkind: TowpathConfiguration\nmanifests: \"\"\n\
+        snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\n";
+    assert_eq!(config.to_yaml(), text);
+}
+
+#[test]
+fn refused() {
+    for (body, want) in [
+        ("Source: manifests", "Source: is not a field (line 3), did you mean source?"),
+        ("events: true\nevents: true", "events: is there again (line 4)"),
+        ("snapshot: {paths: x}", "snapshot.paths: is not a field (line 3)"),
+        (
+            "source: etcd",
+            "source: \"etcd\": unknown variant `etcd`, expected `kubernetes` or `manifests` (line 3)",
+        ),
+        (
+            "source: manifests",
+            "manifests: is missing: source manifests needs the path of a directory or file",
+        ),
+        (
+            "snapshot: {path: x}",
+            "snapshot.path: x: is not an absolute path: write one as in /var/lib/towpath/snapshot",
+        ),
+        ("snapshot: {after: -1s}", "snapshot.after: -1s: is negative: write 0s or more"),
+        (
+            "snapshot: {after: 5}",
+            "snapshot.after: 5: a bare number is no duration: write it with a unit, such as 5s \
+             (only strings are durations in this file) (line 3)",
+        ),
+        (
+            "startupTaint: a=b:NoSchedule",
+            "startupTaint: a=b:NoSchedule: is not the key of a taint: write one as in example.com/not-ready, \
+             without value and effect",
+        ),
+    ] {
+        assert_eq!(read(body).expect_err(body).to_string(), want, "{body}");
+    }
+}
+
+#[test]
+fn accepted() {
+    for body in
+        ["startupTaint: towpath.dev/not-ready", "startupTaint: agent", "snapshot: {enabled: false, path: ''}"]
+    {
+        read(body).unwrap();
+    }
+    let warnings = read("manifests: /x").unwrap().warnings;
+    assert!(
+        warnings.iter().any(|w| w == "manifests is given, and not read: source is kubernetes"),
+        "{warnings:?}"
+    );
+}
