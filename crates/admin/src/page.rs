@@ -1,0 +1,121 @@
+//! Questions and answers.
+
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// HTTP status code, 100 to 999.
+    pub status: u16,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its text.
+    pub body: String,
+    /// Headers beside `Content-Type`, `Content-Length`, `Date` and `X-Content-Type-Options: nosniff`, which every
+    /// answer has. One that is named here replaces that of every answer.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Page {
+    /// Plain text.
+    pub fn text(status: u16, body: impl Into<String>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.into(), headers: Vec::new() }
+    }
+
+    /// JSON.
+    pub fn json(status: u16, body: impl Into<String>) -> Self {
+        Self { content_type: "application/json", ..Self::text(status, body) }
+    }
+
+    /// There is no such page.
+    pub fn not_found() -> Self {
+        Self::text(404, "there is no such page\n")
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((header, value.into()));
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        self.build().unwrap_or_else(|error| {
+            tracing::error!(%error, "a page has a status or header that HTTP does not allow");
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        })
+    }
+
+    fn build(self) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
+        let response = Response::builder().status(self.status).header(CONTENT_TYPE, self.content_type);
+        let mut response = response.body(Full::new(Bytes::from(self.body)))?;
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in self.headers {
+            headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::try_from(value)?);
+        }
+        Ok(response)
+    }
+}
+
+/// What somebody asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The path, not decoded.
+    pub path: String,
+    /// What follows `?`, not decoded; empty without.
+    pub query: String,
+    /// The media types that the asker takes (header `Accept`; several such headers are joined), for
+    /// [`wants_openmetrics`](crate::wants_openmetrics).
+    pub accept: Option<String>,
+}
+
+/// What can be asked.
+pub trait Pages: Send + Sync + 'static {
+    /// Answers a GET. `query` is what follows `?`, not decoded. May block.
+    fn get(&self, path: &str, query: &str) -> Page;
+
+    /// The same for pages whose form depends on who asks. This is what is called.
+    fn get_with(&self, request: &PageRequest) -> Page {
+        self.get(&request.path, &request.query)
+    }
+
+    /// Whether the answer takes no time to speak of, so that it is given at once, whatever else is being made.
+    fn is_quick(&self, path: &str) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_pages() {
+        let nosniff = ("x-content-type-options", "nosniff");
+        let json = ("content-type", "application/json");
+        for (page, status, expected) in [
+            (Page::json(200, "{}"), 200, vec![json, nosniff]),
+            (Page::json(503, "{}").with("X-Weight", "3"), 503, vec![json, nosniff, ("x-weight", "3")]),
+            (
+                Page::json(200, "").with("X-Content-Type-Options", "other"),
+                200,
+                vec![json, ("x-content-type-options", "other")],
+            ),
+            (Page::json(200, "{}").with("X-Two\nLines", "3"), 500, vec![]),
+            (Page::json(200, "{}").with("X-Weight", "3\n4"), 500, vec![]),
+            (Page::json(42, "{}"), 500, vec![]),
+        ] {
+            let response = page.into_response();
+            let headers: Vec<(&str, &str)> = response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+                .collect();
+            assert_eq!((response.status().as_u16(), headers), (status, expected));
+        }
+    }
+}
