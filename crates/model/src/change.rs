@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{NamespacedName, Node, Pod, Service, Slice};
+use crate::{IpFamily, NamespacedName, Node, Pod, Service, Slice};
 
 /// One thing that a source has seen. Upserts carry the whole new object.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,14 @@ pub enum Change {
     ServiceGone(NamespacedName),
     /// A slice was added or changed.
     Slice(Arc<Slice>),
+    /// When the cause of the [`Change::Slice`] that follows happened, as its annotation tells: where the time that
+    /// programming the network takes is measured from. No part of the state.
+    Trigger {
+        /// The slice's family.
+        family: IpFamily,
+        /// Milliseconds since 1970 by the clock of who wrote the slice.
+        at_ms: u64,
+    },
     /// A slice is gone; its own name, not the Service's.
     SliceGone(NamespacedName),
     /// A Node was added or changed. Nodes other than this one are ignored by the store.

@@ -76,9 +76,9 @@ impl Store {
         }
     }
 
-    /// Sets the address that is this node's primary one of its family, whatever its Node object says.
-    pub fn set_bind_address(&mut self, ip: IpAddr) {
-        self.facts.bind_address = Some(ip);
+    /// Sets the address that is this node's primary one of its family, whatever its Node object says; or takes it back.
+    pub fn set_bind_address(&mut self, ip: Option<IpAddr>, touched: &mut Touched) {
+        self.change_facts(touched, |facts| facts.bind_address = ip);
     }
 
     /// The name of this node.
@@ -149,6 +149,20 @@ impl Store {
         self.problems.values()
     }
 
+    /// The changes that would make an empty store this one, but for what sources say of themselves: Problems, and the
+    /// addresses of the kernel. Sorted by nothing.
+    pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
+        let entries = self.services.values();
+        let services = entries.clone().filter_map(|e| Some(Change::Service(Arc::clone(e.service.as_ref()?))));
+        let slices = entries.flat_map(|e| e.slices.values().map(|slice| Change::Slice(Arc::clone(slice))));
+        let node = self.facts.node.iter().map(|node| Change::Node(Box::new(node.clone())));
+        let cidrs = self.service_cidrs.iter();
+        let cidrs =
+            cidrs.map(|(name, cidrs)| Change::ServiceCidr { name: Arc::clone(name), cidrs: cidrs.clone() });
+        let namespaces = self.namespaces.iter().map(|name| Change::Namespace(Arc::clone(name)));
+        node.chain(cidrs).chain(namespaces).chain(services).chain(slices)
+    }
+
     /// Takes in one change and says what may mean something else now.
     pub fn apply(&mut self, change: Change, touched: &mut Touched) {
         self.number += 1;
@@ -191,7 +205,7 @@ impl Store {
                 self.problems.remove(&subject);
             }
             Change::Node(_) | Change::NodeGone(_) => {}
-            Change::BatchBegins | Change::BatchEnds | Change::Synced(_) => {}
+            Change::BatchBegins | Change::BatchEnds | Change::Synced(_) | Change::Trigger { .. } => {}
         }
     }
 

@@ -1,9 +1,10 @@
 //! Where changes come from: this crate turns what others say into [`model::Change`].
 //!
 //! ```text
-//! manifest files --inotify--> manifests --text--> k8s::decode --+
-//!                                                               +--> Change --> (the Store)
-//! (a Kubernetes watch reads its events with the same k8s::decode)
+//! manifest files --inotify--> manifests --text---> k8s::decode --+
+//! API server ------watch----> kubernetes --text--> k8s::decode --+--> Change --> (the Store)
+//!                                  ^                                                |
+//!                                  +---- snapshot (the last known good state) <-----+
 //! ```
 //!
 //! Invariants:
@@ -14,10 +15,15 @@
 //! * memory is bounded by the number of objects, not by the size of their texts.
 
 mod addresses;
+mod file_watch;
 pub mod k8s;
+pub mod kubernetes;
 mod manifests;
+pub mod snapshot;
 mod stop;
 
 pub use addresses::{Addresses, AddressesError};
+pub use file_watch::FileWatch;
+pub use kubernetes::{Kubernetes, KubernetesError};
 pub use manifests::{Manifests, ManifestsError};
 pub use stop::{StopSignal, Stopper, stop_pair};

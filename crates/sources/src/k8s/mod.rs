@@ -10,6 +10,7 @@
 //! * An object that makes no sense as a whole is one [`FieldError`].
 //! * One bad value in a list of addresses is left out and becomes a warning; the object is still used.
 
+mod encode;
 mod field;
 mod fingerprint;
 mod kind;
@@ -27,9 +28,11 @@ use std::sync::Arc;
 use model::{Change, Interner};
 use serde::Deserialize;
 
+pub use encode::encode;
 pub use field::FieldError;
 pub use fingerprint::fingerprint;
 pub use kind::{Kind, ObjectKey};
+pub(crate) use time::rfc3339;
 
 /// One object that could be read.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +43,8 @@ pub struct Decoded {
     pub change: Option<Change>,
     /// Values that were left out.
     pub warnings: Vec<FieldError>,
+    /// When the cause of this version of a slice happened, in milliseconds since 1970. No part of the object's state.
+    pub trigger: Option<u64>,
 }
 
 /// Reads one object of a known kind from its JSON text. Names that repeat are shared through `names`.
@@ -90,7 +95,8 @@ fn read<'a, T: types::Object + Deserialize<'a>>(
     let key = field::key(kind, object.metadata(), names)?;
     let mut warnings = Vec::new();
     let change = convert(&key, &object, names, &mut warnings)?;
-    Ok(Decoded { key, change, warnings })
+    let trigger = object.metadata().and_then(|m| m.annotations.as_ref()?.trigger.as_deref());
+    Ok(Decoded { key, change, warnings, trigger: trigger.and_then(time::unix_millis) })
 }
 
 /// The identity of an object that may be malformed elsewhere; `None` when even that cannot be read.

@@ -15,6 +15,32 @@ pub(super) fn unix_seconds(text: &str) -> Option<i64> {
     in_range.then(|| days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
+/// Milliseconds since 1970; `None` when it is no timestamp, or one before 1970.
+pub(super) fn unix_millis(text: &str) -> Option<u64> {
+    let seconds = u64::try_from(unix_seconds(text)?).ok()?;
+    let digits = text.split_once('.').map_or("", |(_, rest)| rest).bytes().take_while(u8::is_ascii_digit);
+    let millis = digits.chain([b'0'; 3]).take(3).fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    seconds.checked_mul(1000)?.checked_add(millis)
+}
+
+/// The timestamp of seconds since 1970, in UTC.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // A year that is not too late, whether counted forwards or backwards.
+    let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
+    while days_since_1970(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let mut day = days - days_since_1970(year, 1, 1);
+    let mut month = 1;
+    while day >= days_in_month(year, month) {
+        day -= days_in_month(year, month);
+        month += 1;
+    }
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", day + 1)
+}
+
 /// Splits the clock from the zone; the zone as seconds east of UTC.
 fn split_zone(time: &str) -> Option<(&str, i64)> {
     if let Some(clock) = time.strip_suffix(['Z', 'z']) {
@@ -63,7 +89,29 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::unix_seconds;
+    use super::{rfc3339, unix_millis, unix_seconds};
+
+    #[test]
+    fn milliseconds() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:01Z", Some(1000)),
+            ("1970-01-01T00:00:01.5Z", Some(1500)),
+            ("1970-01-01T00:00:01.123456789Z", Some(1123)),
+            ("1970-01-01T02:00:01.04+02:00", Some(1040)),
+            ("1969-12-31T23:59:59Z", None),
+            ("soon", None),
+        ] {
+            assert_eq!(unix_millis(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn written_timestamps_read_the_same() {
+        for seconds in (-3_000_000_000_i64..6_000_000_000).step_by(8_640_017).chain([0, -1, 951_825_600]) {
+            assert_eq!(unix_seconds(&rfc3339(seconds)), Some(seconds), "{}", rfc3339(seconds));
+        }
+        assert_eq!(rfc3339(1_795_266_367), "2026-11-21T13:06:07Z");
+    }
 
     #[test]
     fn instants() {

@@ -14,6 +14,14 @@ pub(super) struct Metadata {
     pub(super) creation_timestamp: Option<String>,
     pub(super) deletion_timestamp: Option<String>,
     pub(super) labels: Option<Labels>,
+    pub(super) annotations: Option<Annotations>,
+}
+
+/// The annotations that mean something here.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Annotations {
+    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
+    pub(super) trigger: Option<String>,
 }
 
 /// The labels that mean something here; the others are skipped without being copied.

@@ -131,7 +131,7 @@ impl Catalog {
         draft: &mut Draft,
         sink: &mut Sink<'_>,
     ) -> Result<(), ManifestsError> {
-        let Decoded { key, change: Some(change), warnings } = decoded else {
+        let Decoded { key, change: Some(change), warnings, .. } = decoded else {
             return Ok(());
         };
         if !draft.defined.insert(key.clone()) {

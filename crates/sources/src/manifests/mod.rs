@@ -25,8 +25,8 @@ mod file;
 mod listing;
 mod objects;
 mod problems;
-mod wait;
-mod watch;
+pub(crate) mod wait;
+pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Why waiting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wake {
+pub(crate) enum Wake {
     /// The source is to stop.
     Stop,
     /// There are events to read.
@@ -18,7 +18,7 @@ pub(super) enum Wake {
 }
 
 /// Waits for either of two descriptors, at most `timeout` milliseconds. To stop comes before all else.
-pub(super) fn wait(stop: BorrowedFd<'_>, events: BorrowedFd<'_>, timeout: Option<u16>) -> io::Result<Wake> {
+pub(crate) fn wait(stop: BorrowedFd<'_>, events: BorrowedFd<'_>, timeout: Option<u16>) -> io::Result<Wake> {
     let timeout = timeout.map_or(PollTimeout::NONE, PollTimeout::from);
     let mut fds = [stop, events].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     loop {

@@ -24,19 +24,19 @@ type Links = FxHashSet<(WatchDescriptor, OsString)>;
 
 /// What may have changed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     /// Manifest files of the directory by name, and whether there is something complete to read. If not, the
     /// file was taken away; a new one in its place is still being written.
-    pub(super) names: BTreeMap<OsString, bool>,
+    pub(crate) names: BTreeMap<OsString, bool>,
     /// Anything may have changed: compare everything.
-    pub(super) rescan: bool,
+    pub(crate) rescan: bool,
     /// The path may lead elsewhere now.
-    pub(super) rewatch: bool,
+    pub(crate) rewatch: bool,
 }
 
 /// What a watched path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Nothing, or not to what it should be.
     Missing,
     /// The directory that it led to before; or a single file, whichever it is.
@@ -47,7 +47,7 @@ pub(super) enum Target {
 
 /// Watches a directory, or the links and the name that lead to a single file.
 #[derive(Debug)]
-pub(super) struct Watcher {
+pub(crate) struct Watcher {
     inotify: Inotify,
     buffer: Vec<u8>,
     /// Watched directories, by descriptor.
@@ -62,7 +62,7 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Watches nothing yet.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             inotify: Inotify::init()?,
             buffer: vec![0; BUFFER],
@@ -75,7 +75,7 @@ impl Watcher {
 
     /// Watches what `path` leads to now; `contents`: it is a directory, and what is in it counts.
     /// When it leads to nothing, its return is watched for as far as that can be done.
-    pub(super) fn watch(&mut self, path: &Path, contents: bool) -> io::Result<Target> {
+    pub(crate) fn watch(&mut self, path: &Path, contents: bool) -> io::Result<Target> {
         let chain = chain::resolve(path)?;
         let target = chain.target.filter(|target| target.is_dir() == contents);
         let (mut watched, links) = self.watch_links(chain.links, contents)?;
@@ -140,7 +140,7 @@ impl Watcher {
     }
 
     /// Takes all events that are waiting.
-    pub(super) fn drain(&mut self) -> io::Result<Pending> {
+    pub(crate) fn drain(&mut self) -> io::Result<Pending> {
         let mut pending = Pending::default();
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = loop {
