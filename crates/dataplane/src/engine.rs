@@ -1,9 +1,10 @@
 //! The reconcile loop's state: everything between a Change and a committed kernel.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::{Change, NamespacedName, Problem, Store, Subject, Touched};
-use resolve::{Conflict, ProxyConfig, resolve};
+use resolve::{Conflict, LocalView, ProxyConfig, resolve};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Plan};
@@ -19,14 +20,16 @@ enum Owner {
 pub struct SyncReport {
     /// Objects created, updated or deleted in the kernel.
     pub writes: usize,
-    /// Services that were resolved again.
-    pub resolved: usize,
+    /// Services that were resolved again, each with what it has on this node now (nothing, if it is gone).
+    pub services: Vec<(NamespacedName, LocalView)>,
     /// Conntrack flows to look at.
     pub flows: Vec<FlowCheck>,
     /// Problems that appeared or changed.
     pub problems: Vec<Problem>,
     /// The list of contested frontends changed.
     pub conflicts_changed: bool,
+    /// What is known of the node changed, or the settings did.
+    pub node_changed: bool,
     /// It compared everything with the kernel.
     pub full: Option<FullReport>,
 }
@@ -53,9 +56,12 @@ pub struct Engine<D: Dataplane> {
     waiting_for: FxHashSet<&'static str>,
     /// Flows to look at once the kernel has the rules.
     due: Vec<FlowCheck>,
+    /// Services to report with the next sync that succeeds.
+    resolved: Vec<(NamespacedName, LocalView)>,
     /// Problems to report with the next sync that succeeds.
     news: Vec<Problem>,
     conflicts_changed: bool,
+    node_changed: bool,
     open_batches: usize,
     full: bool,
     first: bool,
@@ -74,8 +80,10 @@ impl<D: Dataplane> Engine<D> {
             conflicts: FxHashMap::default(),
             waiting_for: sources.iter().copied().collect(),
             due: Vec::new(),
+            resolved: Vec::new(),
             news: Vec::new(),
             conflicts_changed: false,
+            node_changed: false,
             open_batches: 0,
             full: true,
             first: true,
@@ -90,6 +98,20 @@ impl<D: Dataplane> Engine<D> {
     /// The configuration.
     pub fn config(&self) -> &ProxyConfig {
         &self.config
+    }
+
+    /// Changes the settings; the next sync resolves every Service again. The mode stays what it was.
+    pub fn set_config(&mut self, config: ProxyConfig) {
+        let config = ProxyConfig { mode: self.config.mode, ..config };
+        if self.config != config {
+            self.config = config;
+            (self.touched.node, self.touched.all) = (true, true);
+        }
+    }
+
+    /// Sets or takes back the address that is the node's primary one of its family.
+    pub fn set_bind_address(&mut self, ip: Option<IpAddr>) {
+        self.store.set_bind_address(ip, &mut self.touched);
     }
 
     /// The dataplane.
@@ -168,8 +190,10 @@ impl<D: Dataplane> Engine<D> {
         self.full = result.is_err();
         result?;
         report.flows = std::mem::take(&mut self.due);
+        report.services = std::mem::take(&mut self.resolved);
         report.problems = std::mem::take(&mut self.news);
         report.conflicts_changed = std::mem::take(&mut self.conflicts_changed);
+        report.node_changed = std::mem::take(&mut self.node_changed);
         Ok(report)
     }
 
@@ -183,7 +207,8 @@ impl<D: Dataplane> Engine<D> {
     pub fn settle(&mut self) -> SyncReport {
         let mut report = SyncReport::default();
         self.touched.all |= self.first;
-        self.refresh(&FxHashMap::default(), &mut report);
+        self.refresh(&FxHashMap::default());
+        report.services = std::mem::take(&mut self.resolved);
         report
     }
 
@@ -194,7 +219,7 @@ impl<D: Dataplane> Engine<D> {
         self.touched.all |= self.first;
         // Before news of ours are taken in: what differs now, somebody else has done.
         let drifted = if self.first { 0 } else { self.ledger.diff(&observed).len() };
-        self.refresh(seed, report);
+        self.refresh(seed);
         self.ledger.set_tracking(true);
         if self.first {
             self.due.extend(self.flows.all());
@@ -213,16 +238,17 @@ impl<D: Dataplane> Engine<D> {
     }
 
     fn sync_touched(&mut self, report: &mut SyncReport) -> Result<(), ApplyError> {
-        self.refresh(&FxHashMap::default(), report);
+        self.refresh(&FxHashMap::default());
         let plan = self.ledger.take_plan();
         report.writes = plan.len();
         if plan.is_empty() { Ok(()) } else { self.dataplane.apply(plan) }
     }
 
     /// Resolves and lowers what was touched. `seed` tells the present state of objects that the ledger has not.
-    fn refresh(&mut self, seed: &FxHashMap<D::Key, D::Value>, report: &mut SyncReport) {
+    fn refresh(&mut self, seed: &FxHashMap<D::Key, D::Value>) {
         let touched = std::mem::take(&mut self.touched);
         if touched.node || touched.all {
+            self.node_changed = true;
             self.refresh_ground();
         }
         let mut names: Vec<NamespacedName> = touched.services.into_iter().collect();
@@ -231,7 +257,7 @@ impl<D: Dataplane> Engine<D> {
         }
         names.sort_unstable();
         names.dedup();
-        report.resolved = names.len();
+        self.resolved.reserve(names.len());
         for name in names {
             self.refresh_service(name, seed);
         }
@@ -257,6 +283,8 @@ impl<D: Dataplane> Engine<D> {
         let resolved = resolve(&self.store, &self.config, &name);
         let now = |key: &D::Key| self.ledger.get(key).or_else(|| seed.get(key)).cloned();
         let objects = resolved.routes.iter().flat_map(|route| self.dataplane.lower(route, &now)).collect();
+        let entry = self.store.entry(&name).map(|entry| &**entry);
+        self.resolved.push((name.clone(), LocalView::new(&self.store, entry, &resolved)));
         self.due.extend(self.flows.update(&name, &resolved.routes));
         self.note_conflicts(&name, &resolved.conflicts);
         self.ledger.replace(Owner::Service(name), objects);

@@ -111,6 +111,17 @@ impl Nftables {
         self.socket.as_ref().map_or(0, Socket::commits)
     }
 
+    /// Whether the kernel has a table of ours with chains in it: rules of an earlier run are in force.
+    pub fn is_installed(&mut self) -> Result<bool, NetlinkError> {
+        let socket = self.kernel()?;
+        for family in IpFamily::ALL {
+            if !nft::chains(socket, kernel_family(family), ids::TABLE)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Deletes our tables, and nothing else.
     pub fn cleanup(&mut self) -> Result<(), NetlinkError> {
         let socket = self.kernel()?;

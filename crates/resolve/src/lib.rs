@@ -16,6 +16,7 @@ mod choose;
 mod config;
 mod exclude;
 mod explain;
+mod local;
 mod route;
 mod scope;
 
@@ -24,5 +25,6 @@ pub use choose::{Choice, PolicyView, choose};
 pub use config::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 pub use exclude::Excluded;
 pub use explain::{Explanation, Masquerade, Packet, PacketVerdict, explain};
+pub use local::{HealthCheck, LocalView};
 pub use route::{Conflict, Decision, Resolved, Route, Vip, VipKind, resolve};
 pub use scope::{LocalSource, NodePortScope};
