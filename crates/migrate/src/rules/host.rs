@@ -1,0 +1,54 @@
+//! What kube-proxy does to the host beside serving Services.
+
+use model::Service;
+
+use super::{IPTABLES, IPTABLES_AND_IPVS, NFTABLES, Rule};
+use crate::report::Severity::{Differs, Note};
+use crate::view::{always, setting};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "conntrack-invalid",
+        severity: Differs,
+        from: IPTABLES,
+        to: NFTABLES,
+        title: "packets that connection tracking calls INVALID are not dropped",
+        why: "They can reach a client untranslated, which resets its connection; kube-proxy's mode iptables drops them. \
+              It counts them in kubeproxy_iptables_ct_state_invalid_dropped_packets_total.",
+        remedy: "Set conntrack.tcpBeLiberal: true: then they are translated.",
+        subjects: |view| setting(!view.config.conntrack.tcp_be_liberal, "conntrack.tcpBeLiberal"),
+    },
+    Rule {
+        id: "forward-accept",
+        severity: Differs,
+        from: IPTABLES_AND_IPVS,
+        to: NFTABLES,
+        title: "nothing accepts forwarded Service traffic for a host firewall",
+        why: "kube-proxy accepts it in KUBE-FORWARD. Mode nftables has no such rule, and could not overrule another \
+              table's drop. It counts where FORWARD has the policy DROP (Docker sets it) or firewalld runs.",
+        remedy: "Accept traffic from and to the pods' CIDRs in the host's own firewall.",
+        subjects: always,
+    },
+    Rule {
+        id: "health-check-accept",
+        severity: Differs,
+        from: IPTABLES_AND_IPVS,
+        to: NFTABLES,
+        title: "nothing opens healthCheckNodePorts in a host firewall",
+        why: "kube-proxy accepts them in INPUT. Mode nftables has no such rule.",
+        remedy: "Accept these ports in the host's own firewall, where there is one.",
+        subjects: |view| view.services(Service::has_health_check),
+    },
+    Rule {
+        id: "route-localnet",
+        severity: Note,
+        from: IPTABLES,
+        to: NFTABLES,
+        title: "the sysctl route_localnet stays 1 until the next boot",
+        why: "kube-proxy sets it for NodePorts on localhost. It makes loopback addresses reachable from the network, but \
+              for the rules that forbid it in KUBE-FIREWALL.",
+        remedy: "Set net.ipv4.conf.all.route_localnet back to 0 when kube-proxy's rules are gone and nobody else \
+                 wants it.",
+        subjects: |view| setting(view.config.iptables.localhost_node_ports, "iptables.localhostNodePorts"),
+    },
+];

@@ -1,0 +1,146 @@
+//! What only kube-proxy's mode ipvs does.
+
+use super::{IPVS, NFTABLES, Rule};
+use crate::report::Severity::{Breaks, Differs, Note};
+use crate::view::{Subjects, View, always, is_external, is_local, setting, settings, some};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "ipvs-scheduler",
+        severity: Breaks,
+        from: IPVS,
+        to: NFTABLES,
+        title: "the scheduler is not there: endpoints are chosen at random",
+        why: "nf_tables knows neither least connections (lc, wlc, sed, nq) nor hashing (sh, dh, mh, lblc, lblcr).",
+        remedy: "Stay with kube-proxy until towpath's mode ipvs is released, or, where sh or mh keep a client at one \
+                 endpoint, set sessionAffinity ClientIP on those Services.",
+        subjects: |view| {
+            let scheduler = view.config.ipvs.scheduler.as_str();
+            setting(!is_round_robin(scheduler), &format!("ipvs.scheduler: {scheduler}"))
+        },
+    },
+    Rule {
+        id: "ipvs-round-robin",
+        severity: Note,
+        from: IPVS,
+        to: NFTABLES,
+        title: "endpoints are chosen at random, not in turn",
+        why: "Both give each endpoint the same share of new connections.",
+        remedy: "",
+        subjects: |view| is_round_robin(&view.config.ipvs.scheduler).then(Vec::new),
+    },
+    Rule {
+        id: "internal-local-leak",
+        severity: Breaks,
+        from: IPVS,
+        to: NFTABLES,
+        title: "internalTrafficPolicy Local is kept: without an endpoint on the node, traffic is dropped",
+        why: "For Services that are also reachable from outside, kube-proxy's mode ipvs sends it to other nodes then.",
+        remedy: "Run an endpoint on each node where clients are, or set internalTrafficPolicy Cluster.",
+        subjects: |view| view.services(|s| is_local(s.internal_policy) && is_external(s)),
+    },
+    Rule {
+        id: "external-local-leak",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "externalTrafficPolicy Local is kept: without an endpoint on the node, traffic is dropped",
+        why: "kube-proxy's mode ipvs sends traffic from outside to other nodes then, with the client's address. Pods of \
+              the node and the node itself reach all endpoints now, not only those of their node.",
+        remedy: "Let load balancers ask the healthCheckNodePort.",
+        subjects: |view| view.services(|s| is_local(s.external_policy) && is_external(s)),
+    },
+    Rule {
+        id: "kube-ipvs-interface",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "addresses of Services are no addresses of the node",
+        why: "kube-proxy's mode ipvs binds every ClusterIP, externalIP and load balancer address to kube-ipvs0. Programs \
+              that bind to one, announce them by BGP or ARP, or look for them there find none.",
+        remedy: "Look at speakers of BGP and ARP, keepalived, and programs that bind to a Service's address.",
+        subjects: always,
+    },
+    Rule {
+        id: "cluster-ip-ping",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "ClusterIPs do not answer ping",
+        why: "They answered because they were addresses of kube-ipvs0. Now ICMP to a ClusterIP is refused.",
+        remedy: "Let monitoring connect to the Service's port.",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-host-chains",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "traffic from elsewhere to Services passes the host's FORWARD chain, not INPUT",
+        why: "IPVS takes it on its way into the host. nf_tables translates it before the host routes it.",
+        remedy: "Look at host firewalls and policies for the host: rules for Services belong into FORWARD.",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-connections",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "connections from before the swap are IPVS's, and end with it",
+        why: "The kernel goes on with them as long as IPVS has its virtual servers and kube-ipvs0 its addresses.",
+        remedy: "Remove those (kube-proxy --cleanup) when the node is drained, or accept that long connections end.",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-timeouts",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "timeouts of IPVS do not count",
+        why: "Connections are kept by connection tracking alone, with its timeouts.",
+        remedy: "Use conntrack.tcpEstablishedTimeout, conntrack.udpTimeout and conntrack.udpStreamTimeout; for \
+                 tcpFinTimeout there is only the sysctl nf_conntrack_tcp_timeout_fin_wait.",
+        subjects: |view| {
+            let ipvs = &view.config.ipvs;
+            settings([
+                (!ipvs.tcp_timeout.is_zero(), "ipvs.tcpTimeout"),
+                (!ipvs.tcp_fin_timeout.is_zero(), "ipvs.tcpFinTimeout"),
+                (!ipvs.udp_timeout.is_zero(), "ipvs.udpTimeout"),
+            ])
+        },
+    },
+    Rule {
+        id: "ipvs-exclude-cidrs",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "kube-proxy --cleanup would delete the virtual servers that excludeCIDRs protects",
+        why: "towpath never touches IPVS, but kube-proxy's cleanup empties it, whatever excludeCIDRs says.",
+        remedy: "Do not use it on these nodes: delete kube-proxy's virtual servers and kube-ipvs0 by hand.",
+        subjects: excluded,
+    },
+    Rule {
+        id: "ipvs-sysctls",
+        severity: Differs,
+        from: IPVS,
+        to: NFTABLES,
+        title: "sysctls of mode ipvs are not set any more",
+        why: "kube-proxy's mode ipvs sets net.ipv4.ip_forward to 1 at each start, and with strictARP arp_ignore to 1 and \
+              arp_announce to 2. towpath sets none of them; they stay until the next boot.",
+        remedy: "See that the host sets ip_forward itself. Nothing here needs strictARP.",
+        subjects: |view| {
+            let mut all = vec!["net.ipv4.ip_forward".to_owned()];
+            all.extend(view.config.ipvs.strict_arp.then(|| "ipvs.strictARP".to_owned()));
+            Some(all)
+        },
+    },
+];
+
+/// All real servers have weight 1, so that `wrr` is `rr`.
+fn is_round_robin(scheduler: &str) -> bool {
+    ["", "rr", "wrr"].contains(&scheduler)
+}
+
+fn excluded(view: &View<'_>) -> Subjects {
+    some(view.config.ipvs.exclude_cidrs.iter().map(|cidr| format!("ipvs.excludeCIDRs: {cidr}")).collect())
+}

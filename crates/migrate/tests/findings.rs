@@ -1,0 +1,201 @@
+//! A table: a configuration and Services, and which findings follow.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{S, report, service};
+use model::TrafficPolicy;
+use resolve::Mode;
+
+/// What is found on any cluster, in the order of the report.
+const IPTABLES: &str = "config-is-followed cluster-ip-other-ports conntrack-invalid forward-accept leftovers \
+                        rule-readers metrics tcp-reset route-localnet pages";
+const IPVS: &str = "kube-ipvs-interface cluster-ip-ping ipvs-host-chains ipvs-connections ipvs-sysctls \
+                    config-is-followed forward-accept leftovers rule-readers metrics ipvs-round-robin tcp-reset pages";
+const NFTABLES: &str = "config-is-followed leftovers rule-readers metrics tcp-reset pages";
+
+struct Case {
+    config: &'static str,
+    services: fn() -> Vec<S>,
+    /// What is found and is not in the list of the mode. A `-` before an id: it is in the list, and not found.
+    findings: &'static str,
+}
+
+const fn case(config: &'static str, services: fn() -> Vec<S>, findings: &'static str) -> Case {
+    Case { config, services, findings }
+}
+
+const NONE: fn() -> Vec<S> = Vec::new;
+const PLAIN: fn() -> Vec<S> = || vec![service("web")];
+const NODE_PORT: fn() -> Vec<S> = || vec![service("web").node_port(30080)];
+const EXTERNAL: fn() -> Vec<S> = || vec![service("web").external("192.0.2.7")];
+const LOAD_BALANCER: fn() -> Vec<S> =
+    || vec![service("web").node_port(30080).load_balancer("192.0.2.9").local_health(32000)];
+const STICKY: fn() -> Vec<S> = || vec![service("web").sticky()];
+const STICKY_NODE_PORT: fn() -> Vec<S> = || vec![service("web").sticky().node_port(30080)];
+const INTERNAL_LOCAL: fn() -> Vec<S> = || {
+    vec![
+        service("web").node_port(30080).internal(TrafficPolicy::Local),
+        service("in").internal(TrafficPolicy::Local),
+    ]
+};
+
+const CASES: &[Case] = &[
+    // iptables, given or not.
+    case("clusterCIDR: 10.244.0.0/16", NONE, ""),
+    case("mode: iptables", NONE, "mode-refused"),
+    case("", PLAIN, "no-detect-local"),
+    case("detectLocalMode: NodeCIDR", PLAIN, ""),
+    case("clusterCIDR: fd00::/48", PLAIN, "no-detect-local"),
+    case("clusterCIDR: 10.244.0.0/16", NODE_PORT, "nodeport-localhost nodeport-addresses"),
+    case(
+        "clusterCIDR: 10.244.0.0/16\niptables: {localhostNodePorts: false}",
+        NODE_PORT,
+        "nodeport-addresses -route-localnet",
+    ),
+    case("clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]", NODE_PORT, ""),
+    case("clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [10.0.0.0/8]", NODE_PORT, ""),
+    case("clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [0.0.0.0/0]", NODE_PORT, "nodeport-localhost"),
+    case(
+        "clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [127.0.0.0/8, 10.0.0.0/8]",
+        NODE_PORT,
+        "nodeport-localhost",
+    ),
+    case(
+        "clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [\"fd00::/8\"]",
+        NODE_PORT,
+        "nodeport-localhost nodeport-other-family",
+    ),
+    case(
+        "clusterCIDR: 10.244.0.0/16",
+        LOAD_BALANCER,
+        "nodeport-localhost nodeport-addresses nodeport-on-vip health-check-addresses health-check-accept",
+    ),
+    case("mode: iptables\niptables: {masqueradeAll: true}", NONE, "mode-refused masquerade-all"),
+    case("iptables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}", NONE, ""),
+    case(
+        "mode: iptables\niptables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}\n\
+         nftables: {masqueradeAll: true}",
+        NONE,
+        "mode-refused masquerade-bit sync-period",
+    ),
+    case("conntrack: {tcpBeLiberal: true}", NONE, "-conntrack-invalid"),
+    case("enableProfiling: true", NONE, "settings-without-meaning"),
+    case("featureGates: {NoSuchGate: true}", NONE, "settings-without-meaning"),
+    case("featureGates: {PreferSameTrafficDistribution: false}", NONE, ""),
+    case("clusterCIDR: 10.244.0.0/16", EXTERNAL, "external-ips"),
+    case(
+        "clusterCIDR: 10.244.0.0/16\nfeatureGates: {AllowServiceExternalIPs: false}",
+        EXTERNAL,
+        "external-ips-gate-off settings-without-meaning",
+    ),
+    case("clusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset"),
+    case(
+        "clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        STICKY_NODE_PORT,
+        "affinity-reset affinity-per-frontend",
+    ),
+    case("clusterCIDR: 10.244.0.0/16", || vec![service("dns").udp()], "udp-flows"),
+    case("clusterCIDR: 10.244.0.0/16", || vec![service("web").headless(), service("x").of_other_proxy()], ""),
+    case(
+        "clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        || vec![service("a").external("192.0.2.7"), service("b").external("192.0.2.7")],
+        "external-ips competing-services",
+    ),
+    case(
+        "clusterCIDR: 10.244.0.0/16",
+        || {
+            vec![
+                service("web")
+                    .load_balancer("192.0.2.9")
+                    .load_balancer("2001:db8::9")
+                    .range("203.0.113.0/24"),
+            ]
+        },
+        "source-ranges-one-family",
+    ),
+    case("clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]", INTERNAL_LOCAL, ""),
+    // ipvs
+    case("mode: ipvs", NONE, "mode-refused"),
+    case("mode: ipvs\nipvs: {scheduler: rr}", NONE, "mode-refused"),
+    case("mode: ipvs\nipvs: {scheduler: sh}", NONE, "mode-refused ipvs-scheduler -ipvs-round-robin"),
+    case("mode: ipvs\nipvs: {tcpTimeout: 10m, udpTimeout: 1m}", NONE, "mode-refused ipvs-timeouts"),
+    case("mode: ipvs\nipvs: {excludeCIDRs: [10.1.0.0/16]}", NONE, "mode-refused ipvs-exclude-cidrs"),
+    case("mode: ipvs\nipvs: {syncPeriod: 10s}", NONE, "mode-refused sync-period"),
+    case(
+        "mode: ipvs\niptables: {masqueradeAll: true}\nipvs: {minSyncPeriod: 1s}",
+        NONE,
+        "mode-refused masquerade-all settings-without-meaning",
+    ),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", NODE_PORT, "mode-refused nodeport-addresses"),
+    case(
+        "mode: ipvs\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        INTERNAL_LOCAL,
+        "mode-refused internal-local-leak",
+    ),
+    case(
+        "mode: ipvs\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        LOAD_BALANCER,
+        "mode-refused external-local-leak health-check-accept",
+    ),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", STICKY, "mode-refused affinity-reset affinity-timeout"),
+    // nftables
+    case("mode: nftables", NONE, ""),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", LOAD_BALANCER, ""),
+    case("mode: nftables\niptables: {masqueradeAll: true, masqueradeBit: 10}", NONE, ""),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16\nfeatureGates: {KubeProxyNFTablesLocalhostNodePorts: true}\n\
+         nodePortAddresses: [10.0.0.0/8, 127.0.0.0/8]",
+        NODE_PORT,
+        "nodeport-localhost settings-without-meaning",
+    ),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset"),
+];
+
+#[test]
+fn table() {
+    for case in CASES {
+        let found = report(case.config, Mode::Nftables, &(case.services)());
+        let got: Vec<&str> = found.findings.iter().map(|finding| finding.id).collect();
+        let mut want: Vec<&str> = match found.from.mode.as_str() {
+            "ipvs" => IPVS,
+            "nftables" => NFTABLES,
+            _ => IPTABLES,
+        }
+        .split_whitespace()
+        .collect();
+        for id in case.findings.split_whitespace() {
+            match id.strip_prefix('-') {
+                Some(id) => want.retain(|w| *w != id),
+                None => want.push(id),
+            }
+        }
+        let sorted = |mut list: Vec<&str>| {
+            list.sort_unstable();
+            list.join("\n")
+        };
+        assert_eq!(sorted(got), sorted(want), "{:?}", case.config);
+    }
+}
+
+#[test]
+fn unused_addresses_of_service_cidrs_are_found_where_the_cidrs_are_known() {
+    let with_cidr = common::store(&[service("web")], &["10.96.0.0/16"]);
+    let config = common::config("clusterCIDR: 10.244.0.0/16");
+    let report = towpath_migrate::check(&config, Mode::Nftables, &with_cidr);
+    let finding = report.findings.iter().find(|f| f.id == "cluster-ip-unused").unwrap();
+    assert_eq!(finding.subjects, ["10.96.0.0/16"]);
+    assert!(report.not_checked.iter().all(|line| !line.contains("ServiceCIDR")));
+    let without = towpath_migrate::check(&config, Mode::Nftables, &common::store(&[service("web")], &[]));
+    assert!(without.not_checked.iter().any(|line| line.contains("ServiceCIDR")));
+}
+
+#[test]
+fn a_mode_of_towpath_that_is_to_come_is_said_to_be_unchecked() {
+    for mode in [Mode::Iptables, Mode::Ipvs] {
+        let report = report("mode: nftables", mode, &[service("web")]);
+        assert_eq!(report.findings[0].id, "mode-refused");
+        assert!(report.not_checked[0].contains("not in this release"), "{:?}", report.not_checked);
+    }
+}
