@@ -27,16 +27,20 @@ const TABLE: &[(&str, May)] = &[
     ),
     ("towpath-sources", May::Use(&["towpath-model", "towpath-netlink"])),
     ("towpath-admin", May::Use(&["towpath-model"])),
+    ("towpath-config", May::Use(&["towpath-model"])),
+    ("towpath-node", May::Use(&[])),
+    ("towpath-migrate", May::Use(&["towpath-config", "towpath-resolve", "towpath-model"])),
     ("towpath-agent", May::UseAny),
     ("towpath", May::Use(&["towpath-agent"])),
     ("towpath-testkit", May::UseAny),
+    ("towpath-apiserver", May::UseAny),
     ("towpath-bench", May::UseAny),
     ("towpath-integration", May::UseAny),
     ("xtask", May::UseAny),
 ];
 
 /// Crates that the program must not contain.
-const ONLY_FOR_TESTS: &[&str] = &["towpath-testkit", "towpath-bench", "towpath-integration", "xtask"];
+const ONLY_FOR_TESTS: &[&str] = &["towpath-testkit", "towpath-apiserver", "towpath-bench", "towpath-integration", "xtask"];
 /// Whose tests may use everything: the root package's are about all crates together.
 const ROOT: &str = "towpath";
 

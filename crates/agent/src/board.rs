@@ -1,12 +1,15 @@
 //! What the sync thread tells the pages: small, always current, never the engine itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use model::{Problem, Store};
 use nftables::{Key, Value};
+use resolve::ProxyConfig;
+use sources::kubernetes::Stats;
 
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{Api, Metrics};
 
 /// The board. One for the process.
 #[derive(Debug)]
@@ -20,11 +23,21 @@ pub(crate) struct Board {
 pub(crate) struct State {
     pub(crate) health: Health,
     pub(crate) last_error: Option<String>,
+    /// Why the configuration file, as it is now, is not in force.
+    pub(crate) config_error: Option<String>,
+    /// The first sync has succeeded.
+    pub(crate) synced_once: bool,
 }
 
 impl Board {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), metrics: Metrics::new() })
+    /// `late`: how long a change may wait while the program still counts as healthy.
+    pub(crate) fn new(late: Duration, api: Option<Arc<Stats>>) -> Arc<Self> {
+        let mut metrics = Metrics::new();
+        if let Some(stats) = api {
+            metrics.add(Box::new(Api(stats)));
+        }
+        let state = State { health: Health::new(late), ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), metrics })
     }
 
     /// The state, for a moment.
@@ -40,4 +53,5 @@ pub(crate) struct Copy {
     pub(crate) objects: Vec<(Key, Value)>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) synced: bool,
+    pub(crate) config: ProxyConfig,
 }

@@ -1,22 +1,29 @@
-//! The command line. Flags that kube-proxy has go by kube-proxy's names and defaults.
+//! The command line. Flags that kube-proxy has go by kube-proxy's names and meanings; they are defined in `config`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use config::{KubeProxyFlags, TowpathFlags};
 
 /// A Kubernetes service proxy for each node.
 #[derive(Debug, Parser)]
 // Of a flag given twice the last counts, as in kube-proxy.
 #[command(name = "towpath", version, about, max_term_width = 110, args_override_self = true)]
+#[command(
+    after_help = "Flags without a command mean `run`: kube-proxy's command line starts towpath as it is."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
+// Parsed once.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Command {
-    /// Program this node's kernel, and follow changes.
+    /// Program this node's kernel, and follow changes. Takes kube-proxy's flags.
     Run(RunArgs),
     /// Print the ruleset as text that `nft -f` reads. Needs no privilege.
     Render(RenderArgs),
@@ -24,109 +31,17 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Remove all that is ours from the kernel, and nothing else.
     Cleanup(CleanupArgs),
+    /// Say what would behave otherwise with towpath in kube-proxy's place. Changes nothing. Exit code 1: something breaks.
+    Migrate(MigrateArgs),
 }
 
-/// Flags that change what a Service means.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct MeaningArgs {
-    /// nftables (iptables and ipvs: only `explain` knows them so far).
-    #[arg(long, default_value = "nftables")]
-    pub(crate) proxy_mode: String,
-    /// Pod CIDRs, at most one of each family, comma-separated.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) cluster_cidr: Vec<String>,
-    /// How traffic of this node's pods is recognised.
-    #[arg(long, value_enum, default_value = "ClusterCIDR", ignore_case = true)]
-    pub(crate) detect_local_mode: DetectLocalMode,
-    /// The bridge of the pods (detect-local-mode BridgeInterface).
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) pod_bridge_interface: String,
-    /// How names of the pods' links begin (detect-local-mode InterfaceNamePrefix).
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) pod_interface_name_prefix: String,
-    /// Masquerade all traffic to ClusterIPs.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
-    pub(crate) masquerade_all: bool,
-    /// CIDRs of the node addresses on which NodePorts answer, or `primary`. Default: primary in nftables mode, all
-    /// addresses in the others.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) nodeport_addresses: Vec<String>,
-    /// Let NodePorts answer on 127.0.0.1 (iptables mode only).
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
-    pub(crate) iptables_localhost_nodeports: bool,
-    /// The bit of the packet mark that means "masquerade", 0 to 31.
-    #[arg(long, default_value_t = 14)]
-    pub(crate) iptables_masquerade_bit: u8,
-    /// Overrides the node's primary address of its family; 0.0.0.0 and :: override nothing.
-    #[arg(long, default_value = "0.0.0.0")]
-    pub(crate) bind_address: IpAddr,
-}
-
-/// `--detect-local-mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DetectLocalMode {
-    /// By `--cluster-cidr`.
-    #[value(name = "ClusterCIDR")]
-    ClusterCidr,
-    /// By the Node's podCIDRs.
-    #[value(name = "NodeCIDR")]
-    NodeCidr,
-    /// By `--pod-bridge-interface`.
-    #[value(name = "BridgeInterface")]
-    BridgeInterface,
-    /// By `--pod-interface-name-prefix`.
-    #[value(name = "InterfaceNamePrefix")]
-    InterfaceNamePrefix,
-}
-
+/// kube-proxy's flags, and ours.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Where Services come from.
-    #[arg(long, value_enum, default_value = "manifests")]
-    pub(crate) source: Source,
-    /// A directory (*.yaml, *.yml, *.json) or a file, for --source manifests. Followed.
-    #[arg(long)]
-    pub(crate) manifests: Option<PathBuf>,
-    /// The name of this node. Default: the host's name, in lower case.
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub(crate) hostname_override: String,
-    /// Where /healthz and /livez answer; empty = nowhere.
-    #[arg(long, default_value = "0.0.0.0:10256", value_parser = optional_address)]
-    pub(crate) healthz_bind_address: OptionalAddress,
-    /// Where /metrics, /proxyMode and /debug/rules answer; empty = nowhere.
-    #[arg(long, default_value = "127.0.0.1:10249", value_parser = optional_address)]
-    pub(crate) metrics_bind_address: OptionalAddress,
-    /// Exit when an address cannot be bound, instead of trying again every five seconds.
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
-    pub(crate) bind_address_hard_fail: bool,
-    /// Log level: 0 to 2 information, 3 and 4 debug, 5 and more trace.
-    #[arg(short, long = "v", default_value_t = 0)]
-    pub(crate) verbosity: u8,
-    /// Log format.
-    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
-    pub(crate) logging_format: String,
     #[command(flatten)]
-    pub(crate) meaning: MeaningArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Source {
-    /// A directory or file of manifests.
-    Manifests,
-}
-
-/// An address to listen on, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OptionalAddress(pub(crate) Option<SocketAddr>);
-
-/// `IP:PORT`, or an IP alone; clap shows the message.
-fn optional_address(text: &str) -> Result<OptionalAddress, String> {
-    if text.is_empty() {
-        return Ok(OptionalAddress(None));
-    }
-    text.parse()
-        .map(|a| OptionalAddress(Some(a)))
-        .map_err(|_| "expected IP:PORT, as in 127.0.0.1:10249".into())
+    pub(crate) proxy: KubeProxyFlags,
+    #[command(flatten)]
+    pub(crate) towpath: TowpathFlags,
 }
 
 /// Objects, and whose eyes they are seen with.
@@ -135,14 +50,14 @@ pub(crate) struct OfflineArgs {
     /// A directory (*.yaml, *.yml, *.json) or a file.
     #[arg(long)]
     pub(crate) manifests: PathBuf,
-    /// The name of the node.
-    #[arg(long, alias = "hostname-override")]
-    pub(crate) node: String,
+    /// The name of the node; the same as --hostname-override.
+    #[arg(long)]
+    pub(crate) node: Option<String>,
     /// Addresses that the node's kernel has, beside those of the Node object. Comma-separated.
     #[arg(long, value_delimiter = ',')]
     pub(crate) node_addresses: Vec<IpAddr>,
     #[command(flatten)]
-    pub(crate) meaning: MeaningArgs,
+    pub(crate) proxy: KubeProxyFlags,
 }
 
 #[derive(Debug, Args)]
@@ -174,3 +89,71 @@ pub(crate) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CleanupArgs {}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Compare and report.
+    #[arg(long, required = true)]
+    pub(crate) check: bool,
+    /// Services from a directory (*.yaml, *.yml, *.json) or a file; without it, from the cluster of the kubeconfig.
+    #[arg(long)]
+    pub(crate) manifests: Option<PathBuf>,
+    /// kube-proxy's ConfigMap in the cluster, for when there is no --config.
+    #[arg(long, default_value = "kube-system/kube-proxy")]
+    pub(crate) configmap: String,
+    /// towpath's mode: nftables, iptables or ipvs. Default: nftables.
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+    /// text or json.
+    #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) proxy: KubeProxyFlags,
+}
+
+/// What the program was started with, as clap is to read it: flags without a command belong to `run`, and flags are
+/// spelled as kube-proxy's own parser (pflag) reads them.
+pub(crate) fn prepared(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args = config::normalize(args);
+    if args.get(1).is_none_or(|first| is_flag(first)) {
+        args.insert(args.len().min(1), "run".into());
+    }
+    args
+}
+
+/// Help and the version are asked of the program as a whole.
+fn is_flag(arg: &OsStr) -> bool {
+    let whole = ["-h", "--help", "-V", "--version"];
+    arg.as_encoded_bytes().starts_with(b"-") && !whole.iter().any(|w| arg == OsStr::new(w))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        let args = line.split(' ').map(OsString::from);
+        Cli::try_parse_from(prepared(args)).map(|cli| cli.command).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kube_proxys_command_line_is_taken() {
+        for line in [
+            "/usr/local/bin/kube-proxy --config=/var/lib/kube-proxy/config.conf --hostname-override=$(NODE_NAME)",
+            "kube-proxy --hostname_override=n1 --proxy-mode=nftables -v=2",
+            "towpath run --config /etc/x --v=4",
+            "towpath",
+        ] {
+            assert!(matches!(parsed(line), Ok(Command::Run(_))), "{line}: {:?}", parsed(line));
+        }
+        assert!(parsed("towpath --no-such-flag").is_err());
+        assert!(matches!(parsed("towpath cleanup"), Ok(Command::Cleanup(_))));
+    }
+}

@@ -11,8 +11,7 @@ use resolve::{Packet, ProxyConfig};
 use serde::Deserialize;
 
 use crate::cli::ExplainArgs;
-use crate::load::load;
-use crate::options::proxy_config;
+use crate::load::{Offline, load};
 use crate::view::ExplanationView;
 
 /// One line of `--flows`.
@@ -29,8 +28,7 @@ struct Flow {
 
 /// Answers one packet, or a stream of them.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
-    let config = proxy_config(&args.offline.meaning)?;
-    let (store, problems) = load(&args.offline)?;
+    let Offline { store, config, problems } = load(&args.offline)?;
     for problem in &problems {
         eprintln!("towpath: {problem}");
     }

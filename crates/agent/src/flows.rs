@@ -21,8 +21,8 @@ pub(crate) struct Ground<'a> {
 /// What came of a cleaning.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaned {
-    /// Flows that were deleted.
-    pub(crate) deleted: usize,
+    /// Flows that were deleted, by family.
+    pub(crate) deleted: [usize; 2],
     /// Frontends that have to be looked at again, and why.
     pub(crate) failed: Vec<FlowCheck>,
     pub(crate) error: Option<NetlinkError>,
@@ -38,7 +38,7 @@ pub(crate) fn clean(socket: &mut Socket, ground: Ground<'_>, checks: &[FlowCheck
     for ((family, protocol), group) in groups {
         let stale = find(socket, ground, family, protocol, &group);
         match stale.and_then(|stale| conntrack::delete_all(socket, &stale)) {
-            Ok(deleted) => cleaned.deleted += deleted,
+            Ok(deleted) => cleaned.deleted[usize::from(family == IpFamily::V6)] += deleted,
             Err(error) => {
                 cleaned.failed.extend(group.into_iter().cloned());
                 cleaned.error = Some(error);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use model::{IpFamily, NodeFacts};
 use serde_json::{Map, Value, json};
 
-/// A change that waits longer than this is late: twice kube-proxy's default syncPeriod of 30 s.
-pub(crate) const LATE: Duration = Duration::from_secs(60);
+/// A change that waits longer than this is late, unless the settings say otherwise: twice kube-proxy's default syncPeriod.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The taint by which the cluster autoscaler announces that the node goes.
 const DELETION_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
@@ -14,6 +14,7 @@ const DELETION_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 /// When work was queued and done.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
+    late: Duration,
     queued: Option<Instant>,
     updated: SystemTime,
     eligible: bool,
@@ -21,11 +22,16 @@ pub(crate) struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { queued: None, updated: SystemTime::now(), eligible: false }
+        Self { late: LATE, queued: None, updated: SystemTime::now(), eligible: false }
     }
 }
 
 impl Health {
+    /// Healthy until a change has waited for longer than this.
+    pub(crate) fn new(late: Duration) -> Self {
+        Self { late, ..Self::default() }
+    }
+
     /// A change waits.
     pub(crate) fn queue(&mut self) {
         self.queued.get_or_insert_with(Instant::now);
@@ -45,7 +51,7 @@ impl Health {
 
     /// Whether no change is late.
     pub(crate) fn is_current(&self) -> bool {
-        self.queued.is_none_or(|since| since.elapsed() < LATE)
+        self.queued.is_none_or(|since| since.elapsed() < self.late)
     }
 
     /// The answer of `/healthz`, or of `/livez`, which leaves eligibility out: status code and JSON.

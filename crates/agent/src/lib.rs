@@ -1,9 +1,9 @@
 //! Configuration, start order, readiness, shutdown: the only place that wires the others.
 //!
 //! ```text
-//! cli --> options --> run      sources (threads) --Message--> sync (thread) --> kernel
-//!                 \-> render, explain, cleanup                    ^  |
-//!                                                        queries -+  +-> board --> HTTP pages
+//! cli, file --> settings --> run      sources (threads) --Message--> sync (thread) --> kernel
+//!                       \-> render, explain, cleanup                    ^  |
+//!                             reload, snapshot, pages --questions------+  +-> board --> HTTP pages
 //! ```
 //!
 //! Invariants:
@@ -14,15 +14,25 @@
 mod board;
 mod cleanup;
 mod cli;
+mod duties;
+mod events;
 mod explain;
 mod flows;
 mod health;
 mod load;
+mod local_book;
+mod logging;
 mod metrics;
+mod migrate;
 mod options;
 mod pages;
+mod reload;
 mod render;
 mod run;
+mod serve;
+mod settings;
+mod snapshot;
+mod source;
 mod sync;
 mod view;
 
@@ -33,7 +43,7 @@ use clap::Parser;
 
 /// Runs the program. Errors are printed in one line to standard error.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(args) {
+    let cli = match cli::Cli::try_parse_from(cli::prepared(args)) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -42,9 +52,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::Render(args) => render::render(&args),
         cli::Command::Explain(args) => explain::explain(&args),
         cli::Command::Cleanup(args) => cleanup::cleanup(&args),
+        cli::Command::Migrate(args) => return finish(migrate::migrate(&args)),
     };
+    finish(result.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit code, after an error was printed.
+fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whoever read our output has seen enough (`| head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,15 +1,29 @@
 //! A store filled once from manifests, for the commands that need no kernel.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use config::{Settings, TowpathFlags};
 use model::{Change, Problem, Store, Touched};
+use resolve::ProxyConfig;
 use sources::Manifests;
 
-use crate::cli::{MeaningArgs, OfflineArgs};
+use crate::cli::OfflineArgs;
+use crate::options::proxy_config;
+use crate::settings::load_once;
 
-/// Reads everything. Problems are returned, not fatal: each hurts only its object.
-pub(crate) fn load(args: &OfflineArgs) -> Result<(Store, Vec<Problem>)> {
-    let mut store = store(&args.node.trim().to_lowercase(), &args.meaning);
+/// What a command without a kernel works on.
+pub(crate) struct Offline {
+    pub(crate) store: Store,
+    pub(crate) config: ProxyConfig,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads everything. Problems of objects are returned, not fatal: each hurts only its object.
+pub(crate) fn load(args: &OfflineArgs) -> Result<Offline> {
+    let settings = load_once(&args.proxy, &TowpathFlags::default())?;
+    let config = proxy_config(&settings.proxy);
+    let mut store = Store::new(node(args, &settings)?);
     let mut touched = Touched::default();
+    store.set_bind_address(settings.proxy.primary_ip(), &mut touched);
     store.apply(Change::KernelAddresses(args.node_addresses.clone()), &mut touched);
     Manifests::open(&args.manifests)?.load(&mut |change| {
         store.apply(change, &mut touched);
@@ -22,14 +36,14 @@ pub(crate) fn load(args: &OfflineArgs) -> Result<(Store, Vec<Problem>)> {
         );
     }
     let problems = store.problems().cloned().collect();
-    Ok((store, problems))
+    Ok(Offline { store, config, problems })
 }
 
-/// An empty store of this node.
-pub(crate) fn store(node: &str, meaning: &MeaningArgs) -> Store {
-    let mut store = Store::new(node);
-    if !meaning.bind_address.is_unspecified() {
-        store.set_bind_address(meaning.bind_address);
+/// Not this host's name: it need not be a node of the cluster.
+fn node(args: &OfflineArgs, settings: &Settings) -> Result<String> {
+    let given = args.node.as_deref().unwrap_or(&settings.proxy.hostname_override).trim().to_lowercase();
+    if given.is_empty() {
+        bail!("--node NAME says whose eyes to see with; it is missing");
     }
-    store
+    Ok(given)
 }

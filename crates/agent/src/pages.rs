@@ -2,24 +2,25 @@
 
 use std::fmt::Write;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use admin::{Page, Pages};
+use admin::{Page, PageRequest, Pages};
+use config::Settings;
 use dataplane::{Plan, Step};
 use nftables::{Key, Nftables, Value};
 use resolve::{ProxyConfig, resolve};
 use serde_json::{Value as Json, json};
 
 use crate::board::{Board, Copy};
-use crate::metrics::{CONTENT_TYPE, CodeLabel};
+use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
 use crate::sync::Message;
 use crate::view::RouteView;
 
 /// A page waits this long for the sync thread.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// `/healthz` and `/livez`.
+/// `/healthz`, `/livez` and `/readyz`.
 pub(crate) struct HealthPages {
     pub(crate) board: Arc<Board>,
 }
@@ -29,6 +30,7 @@ impl Pages for HealthPages {
         let with_eligibility = match path {
             "/healthz" => true,
             "/livez" => false,
+            "/readyz" => return self.ready(),
             _ => return Page::not_found(),
         };
         let (code, body) = self.board.state().health.answer(with_eligibility);
@@ -43,10 +45,23 @@ impl Pages for HealthPages {
     }
 }
 
-/// `/metrics`, `/proxyMode`, `/debug/rules`.
+impl HealthPages {
+    /// Whether the first sync has succeeded: pods on this node can use Services. kube-proxy has no such page.
+    fn ready(&self) -> Page {
+        if self.board.state().synced_once {
+            Page::text(200, "ok")
+        } else {
+            Page::text(503, "the first sync has not succeeded yet\n")
+        }
+    }
+}
+
+/// `/metrics`, `/proxyMode`, `/configz`, `/debug/rules`.
 pub(crate) struct DebugPages {
     pub(crate) board: Arc<Board>,
+    /// As at the start; what can change while running is read from the copy.
     pub(crate) config: ProxyConfig,
+    pub(crate) settings: Arc<Mutex<Settings>>,
     pub(crate) sync: SyncSender<Message>,
     /// One large page at a time.
     pub(crate) turn: Mutex<()>,
@@ -57,7 +72,8 @@ impl Pages for DebugPages {
         match path {
             "/healthz" => Page::text(200, "ok"),
             "/proxyMode" => Page::text(200, self.config.mode.as_str()),
-            "/metrics" => Page { content_type: CONTENT_TYPE, ..Page::text(200, self.board.metrics.text()) },
+            "/metrics" => Page { content_type: PLAIN, ..Page::text(200, self.board.metrics.text()) },
+            "/configz" => Page::json(200, self.configz()),
             "/debug/rules" => {
                 let page = self.rules(query);
                 // The page was made from a copy of everything.
@@ -66,10 +82,16 @@ impl Pages for DebugPages {
             }
             "/" => Page::text(
                 200,
-                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/metrics\n/proxyMode\n/healthz\n",
+                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/metrics\n/configz\n/proxyMode\n/healthz\n",
             ),
             _ => Page::not_found(),
         }
+    }
+
+    fn get_with(&self, request: &PageRequest) -> Page {
+        let page = self.get(&request.path, &request.query);
+        let openmetrics = request.path == "/metrics" && admin::wants_openmetrics(request.accept.as_deref());
+        if openmetrics { Page { content_type: OPENMETRICS, ..page } } else { page }
     }
 
     fn is_quick(&self, path: &str) -> bool {
@@ -78,6 +100,10 @@ impl Pages for DebugPages {
 }
 
 impl DebugPages {
+    fn configz(&self) -> String {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).proxy.to_json().to_string()
+    }
+
     fn rules(&self, query: &str) -> Page {
         let Ok(_turn) = self.turn.try_lock() else {
             return Page::text(503, "this page is being made for somebody else; ask again\n");
@@ -86,7 +112,7 @@ impl DebugPages {
         let Some(copy) = self.copy() else {
             return Page::text(503, "the sync thread does not answer; see /livez and the log\n");
         };
-        let printer = printer(&copy, &self.config);
+        let printer = printer(&copy, &copy.config);
         let diff = if has("diff=1") {
             match difference(&copy, &printer) {
                 Ok(lines) => Some(lines),
@@ -124,8 +150,12 @@ impl DebugPages {
             copy.store.service_count(),
             copy.objects.len()
         );
-        if let Some(error) = &self.board.state().last_error {
+        let state = self.board.state().clone();
+        if let Some(error) = &state.last_error {
             let _ = writeln!(out, "# last error: {error}");
+        }
+        if let Some(error) = &state.config_error {
+            let _ = writeln!(out, "# configuration not in force: {error}");
         }
         for problem in &copy.problems {
             let _ = writeln!(out, "# problem: {problem}");
@@ -145,8 +175,9 @@ impl DebugPages {
             "number": copy.store.number(),
             "objects": copy.objects.len(),
             "lastError": self.board.state().last_error,
+            "configError": self.board.state().config_error,
             "problems": copy.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "services": services(copy, &self.config, printer),
+            "services": services(copy, &copy.config, printer),
         });
         if let Some(lines) = diff {
             page["diff"] = json!(lines);

@@ -8,18 +8,16 @@ use nftables::Nftables;
 use resolve::Mode;
 
 use crate::cli::RenderArgs;
-use crate::load::load;
-use crate::options::proxy_config;
+use crate::load::{Offline, load};
 
 /// Prints the ruleset to standard output, Problems to standard error.
 pub(crate) fn render(args: &RenderArgs) -> Result<()> {
-    let config = proxy_config(&args.offline.meaning)?;
+    let Offline { store, config, .. } = load(&args.offline)?;
     ensure!(
         config.mode == Mode::Nftables,
         "render: mode {} is not built yet, only nftables",
         config.mode.as_str()
     );
-    let (store, _) = load(&args.offline)?;
     let mut engine = Engine::new(store, config, Nftables::offline(), &[]);
     engine.settle();
     for problem in engine.problems() {

@@ -1,96 +1,157 @@
 //! `towpath run`: start order and shutdown.
 
-use std::net::SocketAddr;
-
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use admin::Pages;
+use admin::service_health::{Addresses as HealthAddresses, Handle, ServiceHealth, Wanted};
 use anyhow::{Context, Result, bail, ensure};
+use config::{LiveChanges, Settings};
 use dataplane::Engine;
-use model::{Change, Store};
+use model::{IpFamily, Store};
 use netlink::{Socket, conntrack};
 use nftables::Nftables;
-use resolve::{Mode, ProxyConfig};
-use sources::{Addresses, Manifests, StopSignal, stop_pair};
-use tokio::signal::unix::{SignalKind, signal};
+use resolve::{Mode, NodePortScope, ProxyConfig};
+use sources::{Addresses, FileWatch, stop_pair};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::board::Board;
-use crate::cli::RunArgs;
-use crate::load::store;
-use crate::options::{proxy_config, warnings};
+use crate::cli::{CleanupArgs, RunArgs};
+use crate::events::Events;
+use crate::logging::Level;
+use crate::options::proxy_config;
 use crate::pages::{DebugPages, HealthPages};
-use crate::sync::{Message, QUEUE, SyncLoop};
-
-/// How soon a listener that could not be bound is tried again, as kube-proxy does it.
-const BIND_AGAIN: Duration = Duration::from_secs(5);
+use crate::reload::{Apply, Reload};
+use crate::serve::{HealthOwner, Listeners, until_stopped};
+use crate::source::Objects;
+use crate::sync::{Followers, HealthFollower, Message, NodeFollower, QUEUE, SyncLoop};
+use crate::{cleanup, duties, logging, settings, snapshot, source};
 
 /// Runs the agent until SIGTERM or SIGINT. Rules stay when it ends.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    start_logging(args);
-    let config = proxy_config(&args.meaning)?;
-    ensure!(
-        config.mode == Mode::Nftables,
-        "--proxy-mode: mode {} is not built yet, only nftables",
-        config.mode.as_str()
-    );
-    let path = args.manifests.as_deref().context("--source manifests needs --manifests PATH")?;
-    let node = node_name(&args.hostname_override)?;
-    let manifests = Manifests::open(path)?;
-    let addresses = Addresses::open()?;
-    let engine = engine(store(&node, &args.meaning), config.clone())?;
-    warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
-    tracing::info!(node, mode = config.mode.as_str(), version = env!("CARGO_PKG_VERSION"), "starting");
-    let board = Board::new();
-    let (to_sync, inbox) = sync_channel(QUEUE);
-    let sync = SyncLoop::new(engine, conntrack_socket(), Arc::clone(&board), inbox);
-    let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
-    let (stopper, stop) = stop_pair()?;
-    let sources = start_sources(manifests, addresses, &to_sync, &stop)?;
-    let threads: Vec<&JoinHandle<()>> = sources.iter().chain([&sync]).collect();
-    let result = serve_until_stopped(args, &board, config, &to_sync, &threads);
-    stopper.stop();
-    let _ = to_sync.send(Message::Stop);
-    sources.into_iter().for_each(|source| drop(source.join()));
-    let panicked = sync.join().is_err();
-    ensure!(!panicked, "the sync thread failed; the kernel keeps its last state");
-    tracing::info!("stopped; the rules stay (towpath cleanup removes them)");
-    result
+    // Before the file is read, so that no change falls between the two.
+    let watch =
+        args.proxy.config.as_ref().map(FileWatch::open).transpose().context("--config: cannot follow it")?;
+    let settings = settings::load_once(&args.proxy, &args.towpath)?;
+    if let Some(path) = &args.proxy.write_config_to {
+        std::fs::write(path, settings.proxy.to_yaml())
+            .with_context(|| format!("--write-config-to {}", path.display()))?;
+        settings.warnings.iter().for_each(|warning| eprintln!("towpath: {warning}"));
+        return Ok(());
+    }
+    if args.proxy.cleanup == Some(true) {
+        return cleanup::cleanup(&CleanupArgs {});
+    }
+    if args.proxy.init_only == Some(true) {
+        begin(&settings);
+        return Ok(());
+    }
+    // What cannot be is refused in one line, before anything is done.
+    let agent = Agent::prepare(args, settings)?;
+    let level = begin(&agent.settings);
+    agent.run(args, watch, level)
 }
 
-fn start_logging(args: &RunArgs) {
-    let level = match args.verbosity {
-        0..=2 => "info",
-        3 | 4 => "debug",
-        _ => "trace",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TOWPATH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if args.logging_format == "json" { builder.json().init() } else { builder.with_ansi(false).init() }
+/// Starts the log, and does what the node needs beside rules.
+fn begin(settings: &Settings) -> Level {
+    let level = logging::start(settings);
+    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    duties::perform(settings);
+    level
 }
 
-/// As kube-proxy: trimmed and in lower case; it must equal the Node object's name, or nothing is local.
-fn node_name(wanted: &str) -> Result<String> {
-    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").context("cannot read the host's name");
-    let name = if wanted.is_empty() { host()? } else { wanted.to_owned() };
-    let name = name.trim().to_lowercase();
-    ensure!(!name.is_empty(), "--hostname-override: the node's name is empty");
-    Ok(name)
+/// Everything that is opened before anything starts to work.
+struct Agent {
+    settings: Settings,
+    config: ProxyConfig,
+    objects: Objects,
+    addresses: Addresses,
+    engine: Engine<Nftables>,
+}
+
+impl Agent {
+    fn prepare(args: &RunArgs, settings: Settings) -> Result<Self> {
+        let config = proxy_config(&settings.proxy);
+        let mode = config.mode;
+        ensure!(mode == Mode::Nftables, "mode: {} is not built yet, only nftables", mode.as_str());
+        let node = settings::node_name(&settings)?;
+        let objects = Objects::open(&settings, &args.proxy, &node)?;
+        let addresses = Addresses::open()?;
+        let mut engine = engine(&node, config.clone(), objects.name())?;
+        engine.set_bind_address(settings.proxy.primary_ip());
+        Ok(Self { settings, config, objects, addresses, engine })
+    }
+
+    fn run(self, args: &RunArgs, watch: Option<FileWatch>, level: Level) -> Result<()> {
+        let Self { settings, config, objects, addresses, engine } = self;
+        let (node, mode) = (engine.store().node_name(), config.mode.as_str());
+        tracing::info!(node = &**node, mode, version = env!("CARGO_PKG_VERSION"), "starting");
+        let requests = objects.requests();
+        let events = Events(requests.clone().filter(|_| settings.towpath.events));
+        let board = Board::new(settings::late(&settings), objects.stats());
+        board.metrics.build(config.mode);
+        let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
+        let (health, service_health) = ServiceHealth::new(Arc::new(owner));
+        let (to_sync, inbox) = sync_channel(QUEUE);
+        let followers = Followers {
+            health: health_follower(health.clone()),
+            node: node_follower(health),
+            first_sync: first_sync(&settings, requests),
+        };
+        let sync = SyncLoop::new(engine, conntrack_socket(), Arc::clone(&board), inbox, followers);
+        let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
+        let (stopper, stop) = stop_pair()?;
+        let with_api = objects.requests().is_some();
+        let sources = source::start(objects, addresses, &to_sync, &stop)?;
+        let writer = snapshot_writer(&settings, with_api, &to_sync, &board)?;
+        let (restart, restarts) = unbounded_channel();
+        let shared = Arc::new(Mutex::new(settings.clone()));
+        let follower = watch.map(|watch| {
+            let apply = Live { sync: to_sync.clone(), level, restart, settings: Arc::clone(&shared) };
+            let (proxy, towpath) = (args.proxy.clone(), args.towpath.clone());
+            let (current, board) = (settings.clone(), Arc::clone(&board));
+            Reload { watch, proxy, towpath, current, board, apply }.start(stop.clone())
+        });
+        let follower = follower.transpose()?;
+        events.starting();
+        let debug = DebugPages {
+            board: Arc::clone(&board),
+            config,
+            settings: shared,
+            sync: to_sync.clone(),
+            turn: Mutex::new(()),
+        };
+        let listeners = Listeners {
+            health: Arc::new(HealthPages { board }),
+            debug: Arc::new(debug),
+            service_health,
+            events,
+        };
+        let threads: Vec<_> = sources.iter().chain([&sync]).collect();
+        let result = until_stopped(&settings, listeners, restarts, &threads);
+        stopper.stop();
+        if let Some(writer) = writer {
+            writer.finish();
+        }
+        let _ = to_sync.send(Message::Stop);
+        sources.into_iter().chain(follower).for_each(|thread| drop(thread.join()));
+        let panicked = sync.join().is_err();
+        ensure!(!panicked, "the sync thread failed; the kernel keeps its last state");
+        tracing::info!("stopped; the rules stay (towpath cleanup removes them)");
+        result
+    }
 }
 
 /// Opens the dataplane and asks the kernel for everything that it needs, before anything is programmed.
-fn engine(store: Store, config: ProxyConfig) -> Result<Engine<Nftables>> {
+fn engine(node: &str, config: ProxyConfig, objects: &'static str) -> Result<Engine<Nftables>> {
     let nftables = Nftables::open().context("cannot talk to nf_tables (CONFIG_NF_TABLES)")?;
     let mut socket = Socket::open(netlink::nft::NETLINK_NETFILTER)?;
     let missing = nftables::probe(&mut socket);
     if let Some(first) = missing.first() {
         bail!("{first}");
     }
-    Ok(Engine::new(store, config, nftables, &[Manifests::NAME, Addresses::NAME]))
+    Ok(Engine::new(Store::new(node), config, nftables, &[objects, Addresses::NAME]))
 }
 
 fn conntrack_socket() -> Option<Socket> {
@@ -101,90 +162,80 @@ fn conntrack_socket() -> Option<Socket> {
     opened.ok()
 }
 
-fn start_sources(
-    mut manifests: Manifests,
-    mut addresses: Addresses,
+fn snapshot_writer(
+    settings: &Settings,
+    with_api: bool,
     sync: &SyncSender<Message>,
-    stop: &StopSignal,
-) -> Result<Vec<JoinHandle<()>>> {
-    let (to_sync, signal) = (sync.clone(), stop.clone());
-    let files = thread::Builder::new().name("manifests".into()).spawn(move || {
-        let mut sink = |change| to_sync.send(Message::Change(change)).is_ok();
-        let result = manifests.load(&mut sink).and_then(|()| manifests.run(&signal, &mut sink));
-        report("manifests", result.err().map(|e| e.to_string()));
-    })?;
-    let (to_sync, signal) = (sync.clone(), stop.clone());
-    let links = thread::Builder::new().name("addresses".into()).spawn(move || {
-        let mut sink = |change: Change| to_sync.send(Message::Change(change)).is_ok();
-        let result = addresses.load(&mut sink).and_then(|()| addresses.run(&signal, &mut sink));
-        report("addresses", result.err().map(|e| e.to_string()));
-    })?;
-    Ok(vec![files, links])
-}
-
-fn report(source: &str, error: Option<String>) {
-    if let Some(error) = error {
-        tracing::error!(source, "{error}");
-    }
-}
-
-fn serve_until_stopped(
-    args: &RunArgs,
     board: &Arc<Board>,
-    config: ProxyConfig,
-    sync: &SyncSender<Message>,
-    threads: &[&JoinHandle<()>],
-) -> Result<()> {
-    let debug = DebugPages { board: Arc::clone(board), config, sync: sync.clone(), turn: Mutex::new(()) };
-    let health = HealthPages { board: Arc::clone(board) };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-    let result = runtime.block_on(async {
-        let mut term = signal(SignalKind::terminate())?;
-        let mut int = signal(SignalKind::interrupt())?;
-        let hard = args.bind_address_hard_fail;
-        let listeners = async {
-            tokio::try_join!(
-                listen("--healthz-bind-address", args.healthz_bind_address.0, Arc::new(health), hard),
-                listen("--metrics-bind-address", args.metrics_bind_address.0, Arc::new(debug), hard),
-            )
-        };
-        tokio::select! {
-            _ = term.recv() => Ok(()),
-            _ = int.recv() => Ok(()),
-            name = ended(threads) => {
-                bail!("the {name} thread ended; leaving, so that towpath is started anew; the rules stay")
-            }
-            result = listeners => result.map(|_| ()),
-        }
-    });
-    // A page that is being made is not waited for.
-    runtime.shutdown_background();
-    result
-}
-
-/// Serves one address for ever; without an address, waits for ever.
-async fn listen(flag: &str, address: Option<SocketAddr>, pages: Arc<dyn Pages>, hard: bool) -> Result<()> {
-    let Some(address) = address else { return std::future::pending().await };
-    loop {
-        match admin::bind(address).await {
-            Ok(listener) => admin::serve(listener, Arc::clone(&pages)).await,
-            Err(error) if hard => {
-                return Err(error).with_context(|| format!("{flag}: cannot bind {address}"));
-            }
-            Err(error) => tracing::error!("{flag}: cannot bind {address}: {error}; trying again in 5 s"),
-        }
-        tokio::time::sleep(BIND_AGAIN).await;
+) -> Result<Option<snapshot::Writer>> {
+    let wanted = &settings.towpath.snapshot;
+    if !wanted.enabled || !with_api {
+        return Ok(None);
     }
+    snapshot::prepare(&wanted.path);
+    snapshot::Writer::start(wanted.path.clone(), sync.clone(), Arc::clone(board)).map(Some)
 }
 
-/// Waits until one of the threads has ended; its name. A source that does not follow changes any more must not look
-/// healthy.
-async fn ended(threads: &[&JoinHandle<()>]) -> String {
-    loop {
-        if let Some(thread) = threads.iter().find(|thread| thread.is_finished()) {
-            return thread.thread().name().unwrap_or_default().to_owned();
+/// Tells the server of a health check what it is to answer. kube-proxy has a server for each family; here one server
+/// answers both, with the larger count.
+fn health_follower(handle: Handle) -> HealthFollower {
+    Box::new(move |news| {
+        let wanted = news.check.map(|check| Wanted {
+            port: check.port,
+            endpoints: check.endpoints.into_iter().flatten().max().unwrap_or(0),
+        });
+        handle.set(news.service, wanted);
+    })
+}
+
+/// Tells the servers of health checks where to listen: where NodePorts answer.
+fn node_follower(handle: Handle) -> NodeFollower {
+    Box::new(move |config, facts| {
+        let of_family = |family| match NodePortScope::new(config, facts, family) {
+            NodePortScope::All if family == IpFamily::V4 => vec![IpAddr::from(Ipv4Addr::UNSPECIFIED)],
+            NodePortScope::All => vec![IpAddr::from(Ipv6Addr::UNSPECIFIED)],
+            NodePortScope::Only(list) => list,
+        };
+        handle.set_addresses(HealthAddresses::These(IpFamily::ALL.into_iter().flat_map(of_family).collect()));
+    })
+}
+
+fn first_sync(
+    settings: &Settings,
+    requests: Option<sources::kubernetes::Requests>,
+) -> Option<Box<dyn FnOnce() + Send>> {
+    let taint = settings.towpath.startup_taint.clone();
+    let requests = requests.filter(|_| !taint.is_empty())?;
+    Some(Box::new(move || {
+        requests.remove_taint(taint);
+    }))
+}
+
+/// Takes over a changed configuration.
+struct Live {
+    sync: SyncSender<Message>,
+    level: Level,
+    restart: UnboundedSender<String>,
+    settings: Arc<Mutex<Settings>>,
+}
+
+impl Apply for Live {
+    fn live(&mut self, settings: &Settings, changes: &LiveChanges) {
+        let changed = |section: &str| changes.live.iter().any(|field| field.starts_with(section));
+        tracing::info!("the configuration changed in {}; it is applied", changes.live.join(", "));
+        self.level.apply(settings);
+        if changed("conntrack") {
+            duties::conntrack(settings);
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        if changed("oomScoreAdj") {
+            duties::oom_score(settings);
+        }
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings.clone();
+        let config = proxy_config(&settings.proxy);
+        let _ = self.sync.send(Message::Settings(Box::new(config), settings.proxy.primary_ip()));
+    }
+
+    fn restart(&mut self, fields: &[String]) {
+        let _ = self.restart.send(fields.join(", "));
     }
 }

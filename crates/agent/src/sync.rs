@@ -1,16 +1,20 @@
 //! The thread that owns the engine: changes in, a committed kernel out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dataplane::{ApplyError, Engine, FlowCheck, SyncReport};
-use model::Change;
+use model::{Change, IpFamily, NodeFacts, Store};
 use netlink::Socket;
 use nftables::Nftables;
+use resolve::ProxyConfig;
 
 use crate::board::{Board, Copy};
 use crate::flows;
+use crate::local_book::{HealthNews, LocalBook};
+use crate::metrics::FamilyLabel;
 
 /// Messages that may wait. Sources wait when it is full.
 pub(crate) const QUEUE: usize = 4096;
@@ -20,6 +24,8 @@ const FOLD: usize = 20_000;
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// A look at everything because of somebody else's commit costs at most this share of the time: 1 in 50.
 const LOOK_SHARE: u32 = 50;
+/// Causes of changes that may wait for their sync, to be measured; further ones are not measured.
+const TRIGGERS: usize = 10_000;
 /// How soon conntrack is asked again after it refused.
 const FLOWS_AGAIN: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -32,6 +38,10 @@ pub(crate) enum Message {
     Change(Change),
     /// A page wants a copy.
     Copy(SyncSender<Copy>),
+    /// The writer of snapshots wants the store; it gets it only if all of it is programmed.
+    Store(SyncSender<Option<Store>>),
+    /// The settings changed: how Services are read, and the node's primary address.
+    Settings(Box<ProxyConfig>, Option<IpAddr>),
     /// The process ends; rules stay.
     Stop,
 }
@@ -53,6 +63,27 @@ pub(crate) struct SyncLoop {
     next_flows: Instant,
     /// The list of Problems changed since it was last shown.
     problems_changed: bool,
+    /// Causes of slice changes that wait for their sync: family, milliseconds since 1970.
+    triggers: Vec<(IpFamily, u64)>,
+    book: LocalBook,
+    node_missing: bool,
+    /// Told what follows from a sync.
+    followers: Followers,
+}
+
+/// Hears of health checks that changed.
+pub(crate) type HealthFollower = Box<dyn FnMut(HealthNews) + Send>;
+/// Hears that what is known of the node changed, or the settings did.
+pub(crate) type NodeFollower = Box<dyn FnMut(&ProxyConfig, &NodeFacts) + Send>;
+
+/// Who is told what follows from a sync. Called on the sync thread: they must not block.
+pub(crate) struct Followers {
+    /// Health checks that changed.
+    pub(crate) health: HealthFollower,
+    /// What is known of the node changed, or the settings did.
+    pub(crate) node: NodeFollower,
+    /// The first sync has succeeded.
+    pub(crate) first_sync: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl SyncLoop {
@@ -61,6 +92,7 @@ impl SyncLoop {
         conntrack: Option<Socket>,
         board: Arc<Board>,
         inbox: Receiver<Message>,
+        followers: Followers,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -76,6 +108,10 @@ impl SyncLoop {
             flows_due: Vec::new(),
             next_flows: now,
             problems_changed: false,
+            triggers: Vec::new(),
+            book: LocalBook::default(),
+            node_missing: false,
+            followers,
         }
     }
 
@@ -100,6 +136,13 @@ impl SyncLoop {
             match message {
                 Message::Stop => return false,
                 Message::Copy(reply) => self.answer(&reply),
+                Message::Store(reply) => {
+                    drop(reply.try_send(self.settled().then(|| self.engine.store().clone())))
+                }
+                Message::Settings(config, bind_address) => {
+                    self.engine.set_config(*config);
+                    self.engine.set_bind_address(bind_address);
+                }
                 Message::Change(change) => self.handle(change),
             }
             match self.inbox.try_recv() {
@@ -121,7 +164,7 @@ impl SyncLoop {
     }
 
     fn handle(&mut self, change: Change) {
-        self.board.metrics.changes.inc();
+        self.count(&change);
         if let Change::Problem(problem) = &change {
             tracing::warn!("{problem}");
         }
@@ -129,7 +172,26 @@ impl SyncLoop {
         self.engine.handle(change);
         if self.engine.has_work() {
             self.board.state().health.queue();
-            self.board.metrics.last_queued.set(now_seconds());
+            self.board.metrics.queued(now_seconds());
+        }
+    }
+
+    fn count(&mut self, change: &Change) {
+        let metrics = &self.board.metrics;
+        metrics.changes.inc();
+        match change {
+            Change::Service(_) | Change::ServiceGone(_) => {
+                metrics.service_changes.inc();
+                metrics.service_changes_pending.inc();
+            }
+            Change::Slice(_) | Change::SliceGone(_) => {
+                metrics.endpoint_changes.inc();
+                metrics.endpoint_changes_pending.inc();
+            }
+            Change::Trigger { family, at_ms } if self.triggers.len() < TRIGGERS => {
+                self.triggers.push((*family, *at_ms));
+            }
+            _ => {}
         }
     }
 
@@ -171,19 +233,62 @@ impl SyncLoop {
             // A full comparison holds everything twice for a moment.
             netlink::give_back_memory();
         } else {
-            tracing::debug!(services = report.resolved, written = report.writes, ?took, "synced");
+            tracing::debug!(services = report.services.len(), written = report.writes, ?took, "synced");
         }
         report.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
         self.show(&report, took);
+        self.measure_triggers();
+        if report.node_changed {
+            self.look_for_node();
+            (self.followers.node)(self.engine.config(), self.engine.store().facts());
+        }
+        for news in self.book.update(std::mem::take(&mut report.services)) {
+            (self.followers.health)(news);
+        }
+        let metrics = &self.board.metrics;
+        metrics.set_no_local("internal", self.book.internal_dropped());
+        metrics.set_no_local("external", self.book.external_dropped());
+        self.board.state().synced_once = true;
+        if let Some(first) = self.followers.first_sync.take() {
+            first();
+        }
+    }
+
+    /// Nothing is local to a node that the cluster does not know: most often a wrong name.
+    fn look_for_node(&mut self) {
+        let store = self.engine.store();
+        let missing = store.facts().node.is_none();
+        if missing && !self.node_missing {
+            tracing::warn!(
+                "no Node object is named {:?}: no endpoint counts as local, and its zone, pod CIDRs and addresses are not \
+                 known; if that is not this node's name, give it with --hostname-override",
+                &**store.node_name()
+            );
+        } else if self.node_missing && !missing {
+            tracing::info!("the Node object is there");
+        }
+        self.node_missing = missing;
+    }
+
+    /// How long it took from the cause of each slice's change until the kernel has it.
+    fn measure_triggers(&mut self) {
+        let now = now_seconds();
+        for (family, at_ms) in self.triggers.drain(..) {
+            let took = (now - at_ms as f64 / 1000.0).max(0.0);
+            self.board.metrics.programming.get_or_create(&FamilyLabel::of(family)).observe(took);
+        }
+    }
+
+    /// Whether all that is known is programmed.
+    fn settled(&self) -> bool {
+        self.engine.is_ready() && !self.engine.has_work() && self.retry.is_none()
     }
 
     fn show(&self, report: &SyncReport, took: Duration) {
         let metrics = &self.board.metrics;
-        metrics.sync_duration.observe(took.as_secs_f64());
-        let kind =
-            if report.full.is_some() { &metrics.full_sync_duration } else { &metrics.partial_sync_duration };
-        kind.observe(took.as_secs_f64());
-        metrics.last_sync.set(now_seconds());
+        metrics.synced(took, report.full.is_some(), now_seconds());
+        metrics.service_changes_pending.set(0);
+        metrics.endpoint_changes_pending.set(0);
         metrics.writes.inc_by(report.writes as u64);
         metrics.objects.set(self.engine.object_count() as i64);
         metrics.services.set(self.engine.store().service_count() as i64);
@@ -208,7 +313,7 @@ impl SyncLoop {
         tracing::error!(
             "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
         );
-        self.board.metrics.sync_failures.inc();
+        self.board.metrics.failed();
         self.board.state().last_error = Some(text);
     }
 
@@ -217,10 +322,17 @@ impl SyncLoop {
         let checks = std::mem::take(&mut self.flows_due);
         let Some(socket) = self.conntrack.as_mut().filter(|_| !checks.is_empty()) else { return };
         let ground = flows::Ground { config: self.engine.config(), facts: self.engine.store().facts() };
+        let started = Instant::now();
         let cleaned = flows::clean(socket, ground, &checks);
-        if cleaned.deleted > 0 {
-            tracing::info!(deleted = cleaned.deleted, "deleted conntrack flows whose endpoint is gone");
-            self.board.metrics.flows_deleted.inc_by(cleaned.deleted as u64);
+        let metrics = &self.board.metrics;
+        for (family, deleted) in IpFamily::ALL.into_iter().zip(cleaned.deleted) {
+            let label = FamilyLabel::of(family);
+            metrics.flows_deleted.get_or_create(&label).inc_by(deleted as u64);
+            metrics.flow_cleaning.get_or_create(&label).observe(started.elapsed().as_secs_f64());
+        }
+        let deleted: usize = cleaned.deleted.iter().sum();
+        if deleted > 0 {
+            tracing::info!(deleted, "deleted conntrack flows whose endpoint is gone");
         }
         if let Some(error) = cleaned.error {
             tracing::error!(%error, "cannot delete stale conntrack flows; trying again in {FLOWS_AGAIN:?}");
@@ -252,7 +364,8 @@ impl SyncLoop {
             store: self.engine.store().clone(),
             objects: self.engine.objects().map(|(key, value)| (key.clone(), *value)).collect(),
             problems: self.engine.problems(),
-            synced: self.engine.is_ready() && !self.engine.has_work() && self.retry.is_none(),
+            synced: self.settled(),
+            config: self.engine.config().clone(),
         };
         let _ = reply.send(copy);
     }

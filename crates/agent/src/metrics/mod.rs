@@ -1,125 +1,323 @@
 //! Metrics: kube-proxy's names where the meaning is the same, ours under `towpath_`.
+//!
+//! Towpath programs both families in one transaction, so what kube-proxy measures for each is measured once and shown
+//! under both values of `ip_family`.
+
+mod api;
+mod labels;
+mod process;
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use model::IpFamily;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use resolve::Mode;
 
-/// Media type of the text format that [`Metrics::text`] writes.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) use api::Api;
+pub(crate) use labels::{BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLabel, ResourceLabel};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct CodeLabel {
-    pub(crate) code: u16,
+/// Media type of OpenMetrics text.
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Media type of Prometheus' older text format, which reads the same text.
+pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+type Seconds = Gauge<f64, AtomicU64>;
+type ByFamily<M> = Family<FamilyLabel, M, fn() -> M>;
+
+/// kube-proxy's buckets for syncs: 1 ms, doubling, 15 of them.
+fn sync_buckets() -> Histogram {
+    Histogram::new((0..15).map(|i| 0.001 * f64::from(1u32 << i)))
+}
+
+/// kube-proxy's buckets for network programming: 0.25 and 0.5 s, then whole seconds in growing steps to 300 s; before
+/// them finer ones, since this program takes milliseconds.
+fn programming_buckets() -> Histogram {
+    let fine = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1];
+    let whole = (1..60).map(f64::from).chain((60..120).step_by(5).map(f64::from));
+    let slow = (120..=300).step_by(30).map(f64::from);
+    Histogram::new(fine.into_iter().chain([0.25, 0.5]).chain(whole).chain(slow))
 }
 
 /// Everything that is counted. Cheap to update, shared by threads.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    pub(crate) sync_duration: Histogram,
-    pub(crate) full_sync_duration: Histogram,
-    pub(crate) partial_sync_duration: Histogram,
-    pub(crate) last_sync: Gauge<f64, AtomicU64>,
-    pub(crate) last_queued: Gauge<f64, AtomicU64>,
-    pub(crate) sync_failures: Counter,
+    pub(crate) sync_duration: ByFamily<Histogram>,
+    pub(crate) full_sync_duration: ByFamily<Histogram>,
+    pub(crate) partial_sync_duration: ByFamily<Histogram>,
+    pub(crate) last_sync: Family<FamilyLabel, Seconds>,
+    pub(crate) last_queued: Family<FamilyLabel, Seconds>,
+    pub(crate) sync_failures: Family<FamilyLabel, Counter>,
+    pub(crate) programming: ByFamily<Histogram>,
+    pub(crate) no_local_endpoints: Family<PolicyLabel, Gauge>,
+    pub(crate) endpoint_changes: Counter,
+    pub(crate) endpoint_changes_pending: Gauge,
+    pub(crate) service_changes: Counter,
+    pub(crate) service_changes_pending: Gauge,
+    pub(crate) flow_cleaning: ByFamily<Histogram>,
+    pub(crate) flows_deleted: Family<FamilyLabel, Counter>,
     pub(crate) healthz: Family<CodeLabel, Counter>,
     pub(crate) livez: Family<CodeLabel, Counter>,
+    pub(crate) build: Family<BuildLabel, Gauge>,
     pub(crate) changes: Counter,
     pub(crate) writes: Counter,
     pub(crate) drift: Counter,
-    pub(crate) flows_deleted: Counter,
     pub(crate) problems: Gauge,
     pub(crate) objects: Gauge,
     pub(crate) services: Gauge,
+    pub(crate) config_reloads: Counter,
+    pub(crate) config_refused: Counter,
+    pub(crate) snapshot_writes: Counter,
+    pub(crate) snapshot_failures: Counter,
+    pub(crate) snapshot_time: Seconds,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        // kube-proxy's buckets: 1 ms, doubling, 15 of them.
-        let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        let syncs = || Family::new_with_constructor(sync_buckets as fn() -> Histogram);
         let mut metrics = Self {
             registry: Registry::default(),
-            sync_duration: histogram(),
-            full_sync_duration: histogram(),
-            partial_sync_duration: histogram(),
-            last_sync: Gauge::default(),
-            last_queued: Gauge::default(),
-            sync_failures: Counter::default(),
+            sync_duration: syncs(),
+            full_sync_duration: syncs(),
+            partial_sync_duration: syncs(),
+            last_sync: Family::default(),
+            last_queued: Family::default(),
+            sync_failures: Family::default(),
+            programming: Family::new_with_constructor(programming_buckets),
+            no_local_endpoints: Family::default(),
+            endpoint_changes: Counter::default(),
+            endpoint_changes_pending: Gauge::default(),
+            service_changes: Counter::default(),
+            service_changes_pending: Gauge::default(),
+            flow_cleaning: syncs(),
+            flows_deleted: Family::default(),
             healthz: Family::default(),
             livez: Family::default(),
+            build: Family::default(),
             changes: Counter::default(),
             writes: Counter::default(),
             drift: Counter::default(),
-            flows_deleted: Counter::default(),
             problems: Gauge::default(),
             objects: Gauge::default(),
             services: Gauge::default(),
+            config_reloads: Counter::default(),
+            config_refused: Counter::default(),
+            snapshot_writes: Counter::default(),
+            snapshot_failures: Counter::default(),
+            snapshot_time: Seconds::default(),
         };
-        metrics.register();
+        metrics.register_kube_proxy();
+        metrics.register_ours();
+        metrics.show_zeros();
         metrics
     }
 
-    /// The suffixes `_total` and the unit words of names come from the text format.
-    fn register(&mut self) {
-        let mut r = std::mem::take(&mut self.registry);
-        let p = "kubeproxy_";
-        let n = |name: &str| format!("{p}{name}");
-        r.register(n("sync_proxy_rules_duration_seconds"), "Duration of a sync", self.sync_duration.clone());
+    /// The suffix `_total` of counters comes from the text format.
+    fn register_kube_proxy(&mut self) {
+        let r = self.registry.sub_registry_with_prefix("kubeproxy");
+        let s = "sync_proxy_rules";
+        r.register(format!("{s}_duration_seconds"), "Duration of a sync", self.sync_duration.clone());
         r.register(
-            n("sync_full_proxy_rules_duration_seconds"),
+            "sync_full_proxy_rules_duration_seconds",
             "Duration of a full sync",
             self.full_sync_duration.clone(),
         );
         r.register(
-            n("sync_partial_proxy_rules_duration_seconds"),
+            "sync_partial_proxy_rules_duration_seconds",
             "Duration of a sync of what changed",
             self.partial_sync_duration.clone(),
         );
         r.register(
-            n("sync_proxy_rules_last_timestamp_seconds"),
+            format!("{s}_last_timestamp_seconds"),
             "When the last sync succeeded",
             self.last_sync.clone(),
         );
         r.register(
-            n("sync_proxy_rules_last_queued_timestamp_seconds"),
+            format!("{s}_last_queued_timestamp_seconds"),
             "When the last sync was asked for",
             self.last_queued.clone(),
         );
+        r.register(format!("{s}_nftables_sync_failures"), "Syncs that failed", self.sync_failures.clone());
         r.register(
-            n("sync_proxy_rules_nftables_sync_failures"),
-            "Syncs that failed",
-            self.sync_failures.clone(),
+            "network_programming_duration_seconds",
+            "From the cause of a change of endpoints to the kernel's commit",
+            self.programming.clone(),
         );
-        r.register(n("proxy_healthz"), "Answers of /healthz", self.healthz.clone());
-        r.register(n("proxy_livez"), "Answers of /livez", self.livez.clone());
-        r.register("towpath_changes", "Changes received from sources", self.changes.clone());
         r.register(
-            "towpath_kernel_writes",
-            "Objects created, updated or deleted in the kernel",
-            self.writes.clone(),
+            format!("{s}_no_local_endpoints_total"),
+            "Service ports with policy Local and endpoints, none of them on this node",
+            self.no_local_endpoints.clone(),
         );
-        r.register("towpath_drift_repaired", "Objects that another program had changed", self.drift.clone());
         r.register(
-            "towpath_stale_flows_deleted",
+            format!("{s}_endpoint_changes"),
+            "Changes of EndpointSlices",
+            self.endpoint_changes.clone(),
+        );
+        r.register(
+            format!("{s}_endpoint_changes_pending"),
+            "Changes of EndpointSlices that are not programmed yet",
+            self.endpoint_changes_pending.clone(),
+        );
+        r.register(format!("{s}_service_changes"), "Changes of Services", self.service_changes.clone());
+        r.register(
+            format!("{s}_service_changes_pending"),
+            "Changes of Services that are not programmed yet",
+            self.service_changes_pending.clone(),
+        );
+        r.register(
+            "conntrack_reconciler_sync_duration_seconds",
+            "Duration of a cleaning of stale flows",
+            self.flow_cleaning.clone(),
+        );
+        r.register(
+            "conntrack_reconciler_deleted_entries",
             "Conntrack flows deleted because their endpoint was gone",
             self.flows_deleted.clone(),
         );
-        r.register("towpath_problems", "Objects that cannot be honoured", self.problems.clone());
-        r.register("towpath_kernel_objects", "Objects that the kernel should have", self.objects.clone());
-        r.register("towpath_services", "Services known", self.services.clone());
-        self.registry = r;
+        r.register("proxy_healthz", "Answers of /healthz", self.healthz.clone());
+        r.register("proxy_livez", "Answers of /livez", self.livez.clone());
     }
 
-    /// All of them, as OpenMetrics text.
+    fn register_ours(&mut self) {
+        let r = self.registry.sub_registry_with_prefix("towpath");
+        r.register("build_info", "Which program this is", self.build.clone());
+        r.register("changes", "Changes received from sources", self.changes.clone());
+        r.register("kernel_writes", "Objects created, updated or deleted in the kernel", self.writes.clone());
+        r.register("drift_repaired", "Objects that another program had changed", self.drift.clone());
+        r.register("problems", "Objects that cannot be honoured", self.problems.clone());
+        r.register("kernel_objects", "Objects that the kernel should have", self.objects.clone());
+        r.register("services", "Services known", self.services.clone());
+        r.register(
+            "config_reloads",
+            "Changes of the configuration file that were applied",
+            self.config_reloads.clone(),
+        );
+        r.register(
+            "config_refused",
+            "Changes of the configuration file that were refused",
+            self.config_refused.clone(),
+        );
+        r.register(
+            "snapshot_writes",
+            "Snapshots of the last known state written",
+            self.snapshot_writes.clone(),
+        );
+        r.register(
+            "snapshot_failures",
+            "Snapshots that could not be written",
+            self.snapshot_failures.clone(),
+        );
+        r.register(
+            "snapshot_timestamp_seconds",
+            "When the last snapshot was written, in seconds since 1970",
+            self.snapshot_time.clone(),
+        );
+        self.registry.register_collector(Box::new(process::Process::new()));
+    }
+
+    /// Series that exist from the start, so that a rate over them does not miss the first event.
+    fn show_zeros(&self) {
+        for label in FamilyLabel::both() {
+            drop(self.sync_duration.get_or_create(&label));
+            drop(self.programming.get_or_create(&label));
+            drop(self.sync_failures.get_or_create(&label));
+            drop(self.flows_deleted.get_or_create(&label));
+            for traffic_policy in ["internal", "external"] {
+                let label = PolicyLabel { ip_family: label.ip_family, traffic_policy };
+                drop(self.no_local_endpoints.get_or_create(&label));
+            }
+        }
+    }
+
+    /// Adds metrics that are made when they are asked for.
+    pub(crate) fn add(&mut self, collector: Box<dyn prometheus_client::collector::Collector>) {
+        self.registry.register_collector(collector);
+    }
+
+    /// Says which program this is.
+    pub(crate) fn build(&self, mode: Mode) {
+        let label = BuildLabel { version: env!("CARGO_PKG_VERSION"), mode: mode.as_str() };
+        self.build.get_or_create(&label).set(1);
+    }
+
+    /// A sync that succeeded, of what changed or of everything.
+    pub(crate) fn synced(&self, took: Duration, full: bool, now: f64) {
+        let of_kind = if full { &self.full_sync_duration } else { &self.partial_sync_duration };
+        for label in FamilyLabel::both() {
+            self.sync_duration.get_or_create(&label).observe(took.as_secs_f64());
+            of_kind.get_or_create(&label).observe(took.as_secs_f64());
+            self.last_sync.get_or_create(&label).set(now);
+        }
+    }
+
+    /// A change waits for its sync.
+    pub(crate) fn queued(&self, now: f64) {
+        FamilyLabel::both().iter().for_each(|label| {
+            self.last_queued.get_or_create(label).set(now);
+        });
+    }
+
+    /// A sync that failed.
+    pub(crate) fn failed(&self) {
+        FamilyLabel::both().iter().for_each(|label| {
+            self.sync_failures.get_or_create(label).inc();
+        });
+    }
+
+    /// How many ports have no local endpoint, by family.
+    pub(crate) fn set_no_local(&self, traffic_policy: &'static str, ports: [usize; 2]) {
+        for (family, count) in IpFamily::ALL.into_iter().zip(ports) {
+            let label = PolicyLabel { ip_family: FamilyLabel::of(family).ip_family, traffic_policy };
+            self.no_local_endpoints.get_or_create(&label).set(count as i64);
+        }
+    }
+
+    /// All of them, as OpenMetrics text, which readers of Prometheus' older format understand as well.
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         let _ = encode(&mut out, &self.registry);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_kube_proxy() {
+        let metrics = Metrics::new();
+        metrics.synced(Duration::from_millis(3), true, 1.0);
+        metrics.queued(1.0);
+        metrics.healthz.get_or_create(&CodeLabel { code: 200 }).inc();
+        metrics.livez.get_or_create(&CodeLabel { code: 200 }).inc();
+        let text = metrics.text();
+        for name in [
+            "kubeproxy_sync_proxy_rules_duration_seconds_bucket{le=\"0.001\",ip_family=\"IPv4\"}",
+            "kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv6\"} 1",
+            "kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"}",
+            "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family=\"IPv4\"}",
+            "kubeproxy_sync_proxy_rules_endpoint_changes_total 0",
+            "kubeproxy_sync_proxy_rules_endpoint_changes_pending 0",
+            "kubeproxy_sync_proxy_rules_service_changes_total 0",
+            "kubeproxy_sync_proxy_rules_service_changes_pending 0",
+            "kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 0",
+            "kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=\"IPv4\"} 0",
+            "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.25\",ip_family=\"IPv4\"} 0",
+            "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv6\"} 0",
+            "kubeproxy_proxy_healthz_total{code=\"200\"} 1",
+            "kubeproxy_proxy_livez_total{code=\"200\"} 1",
+            "process_resident_memory_bytes ",
+            "process_start_time_seconds ",
+            "towpath_kernel_writes_total 0",
+        ] {
+            assert!(text.contains(name), "{name} is not in:\n{text}");
+        }
     }
 }

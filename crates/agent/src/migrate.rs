@@ -1,0 +1,102 @@
+//! `towpath migrate --check`: what would behave otherwise with towpath in kube-proxy's place.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use config::{Settings, TowpathFlags};
+use model::{Change, Store, Touched};
+use resolve::Mode;
+use sources::kubernetes::{Kubernetes, Options};
+use sources::{Manifests, stop_pair};
+
+use crate::cli::MigrateArgs;
+use crate::settings::load;
+
+/// What no object of the cluster is named: none is seen as this node's.
+const NOBODY: &str = "";
+
+/// Prints the report. The exit code is 1 when something breaks.
+pub(crate) fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
+    let settings = configuration(args)?;
+    let store = objects(args)?;
+    let to = match &args.to {
+        Some(mode) => mode.parse::<Mode>().map_err(|e| anyhow::anyhow!("--to: {e}"))?,
+        None => Mode::Nftables,
+    };
+    let report = ::migrate::check(&settings.proxy, to, &store);
+    let text = if args.output == "json" { report.json() + "\n" } else { report.text() };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::from(u8::from(report.breaks())))
+}
+
+/// kube-proxy's configuration: of the file, of the flags, or of the cluster's ConfigMap.
+fn configuration(args: &MigrateArgs) -> Result<Settings> {
+    let text = match &args.proxy.config {
+        Some(path) => Some(crate::settings::read(path)?),
+        None if args.manifests.is_some() => None,
+        None => Some(config_map(args)?),
+    };
+    load(&args.proxy, &TowpathFlags::default(), text.as_deref())
+}
+
+/// The text of the file in the cluster's ConfigMap.
+fn config_map(args: &MigrateArgs) -> Result<String> {
+    let name = &args.configmap;
+    let (namespace, object) = name.split_once('/').context("--configmap: write NAMESPACE/NAME")?;
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps/{object}");
+    let map = sources::kubernetes::get(options(args), &path).with_context(|| {
+        format!("kube-proxy's ConfigMap {name} (--configmap names another, --config a file)")
+    })?;
+    let data = map["data"].as_object().with_context(|| format!("ConfigMap {name} has no data"))?;
+    let is_ours = |text: &&str| text.contains("KubeProxyConfiguration");
+    let found = data.values().filter_map(|value| value.as_str()).find(is_ours);
+    found.map(str::to_owned).with_context(|| format!("ConfigMap {name} has no KubeProxyConfiguration"))
+}
+
+/// Services, slices and ServiceCIDRs: of manifests, or of the cluster.
+fn objects(args: &MigrateArgs) -> Result<Store> {
+    let mut store = Store::new(NOBODY);
+    let mut touched = Touched::default();
+    if let Some(path) = &args.manifests {
+        Manifests::open(path)?.load(&mut |change| {
+            store.apply(change, &mut touched);
+            true
+        })?;
+        return Ok(store);
+    }
+    let (stopper, stop) = stop_pair()?;
+    let mut complete = false;
+    let source = Kubernetes::open(options(args))?;
+    let mut sink = |change: Change| {
+        complete |= matches!(change, Change::Synced(_));
+        if let Change::Problem(problem) = &change {
+            eprintln!("towpath: {problem}");
+        }
+        store.apply(change, &mut touched);
+        !complete
+    };
+    // Ends when the sink wants no more: after the first list.
+    let ended = source.run(&stop, &mut sink);
+    stopper.stop();
+    if !complete {
+        ended?;
+        bail!("the cluster's Services could not be listed");
+    }
+    Ok(store)
+}
+
+/// As kubectl finds a cluster: the flag, the environment, the home directory; then as a pod does.
+fn options(args: &MigrateArgs) -> Options {
+    let given = args.proxy.kubeconfig.clone();
+    let of_environment = || std::env::var_os("KUBECONFIG").map(PathBuf::from);
+    let of_home =
+        || Some(PathBuf::from(std::env::var_os("HOME")?).join(".kube/config")).filter(|p| p.exists());
+    Options {
+        kubeconfig: given.or_else(of_environment).or_else(of_home),
+        master: args.proxy.master.clone(),
+        headless: true,
+        ..Options::new(NOBODY)
+    }
+}
