@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 use testkit::netns::NetNs;
-use testkit::process::Running;
 use testkit::scratch::Scratch;
 
 use crate::data::{self, Size};
+use crate::process::{Agent, generation};
 
 /// Services whose slices have a file of their own, so that a change writes one small file.
 const CHANGING: u32 = 100;
@@ -24,7 +23,7 @@ pub(crate) fn measure(size: Size, changes: u32) -> Result<()> {
     write_cluster(scratch.path(), size)?;
     let namespace = NetNs::new()?;
     let started = Instant::now();
-    let agent = Agent::start(&namespace, scratch.path())?;
+    let agent = start(&namespace, scratch.path())?;
     println!("agent: from start to synced, manifests read from disk: {:.2?}", started.elapsed());
     println!(
         "agent: resident {} MiB, peak {} MiB",
@@ -40,7 +39,7 @@ pub(crate) fn measure(size: Size, changes: u32) -> Result<()> {
 /// Starts a second agent on what the first left: the ruleset's generation must not move.
 fn restart(namespace: &NetNs, manifests: &Path) -> Result<()> {
     let before = generation(namespace)?;
-    let agent = Agent::start(namespace, manifests)?;
+    let agent = start(namespace, manifests)?;
     let after = generation(namespace)?;
     println!(
         "agent: restart with nothing changed: {} kernel writes, ruleset generation {before} -> {after}",
@@ -99,63 +98,10 @@ fn write_json(path: &Path, value: &Value) -> Result<()> {
     Ok(fs::rename(&staged, path)?)
 }
 
-fn generation(namespace: &NetNs) -> Result<u32> {
-    let asked = namespace.run(|| -> Result<u32> {
-        let mut socket = netlink::Socket::open(netlink::nft::NETLINK_NETFILTER)?;
-        Ok(netlink::nft::generation(&mut socket)?)
-    });
-    asked?
-}
-
-/// A running agent.
-struct Agent<'a> {
-    namespace: &'a NetNs,
-    process: Running,
-}
-
-impl<'a> Agent<'a> {
-    /// Starts one and waits until it says that it is synced.
-    fn start(namespace: &'a NetNs, manifests: &Path) -> Result<Self> {
-        let binary = std::env::current_exe()?.with_file_name("towpath");
-        ensure!(binary.exists(), "build the binary first: cargo build --release");
-        let mut command = Command::new(binary);
-        command.args(["run", "--hostname-override", "node-1", "--cluster-cidr", "20.0.0.0/8", "--manifests"]);
-        command.arg(manifests).env("TOWPATH_LOG", "warn");
-        let agent = Self { namespace, process: namespace.spawn(command)? };
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while agent.metric("kubeproxy_sync_proxy_rules_last_timestamp_seconds").unwrap_or(0.0) == 0.0 {
-            ensure!(Instant::now() < deadline, "the agent did not sync within two minutes");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(agent)
-    }
-
-    /// A number of /proc/PID/status, in KiB.
-    fn status(&self, field: &str) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    }
-
-    /// CPU seconds so far, user and system.
-    fn cpu(&self) -> Result<f64> {
-        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.process.id()))?;
-        drop(text);
-        let mut total = 0.0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let nanoseconds: f64 = text.split(' ').next().context("empty schedstat")?.parse()?;
-            total += nanoseconds / 1e9;
-        }
-        Ok(total)
-    }
-
-    fn metric(&self, name: &str) -> Result<f64> {
-        let output = self.namespace.command("curl", &["-s", "-m", "5", "http://127.0.0.1:10249/metrics"])?;
-        let value = output.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        match value {
-            Some(value) => Ok(value.trim().parse()?),
-            None => bail!("no metric {name}"),
-        }
-    }
+/// Starts one on manifests and waits until it says that it is synced.
+fn start<'a>(namespace: &'a NetNs, manifests: &Path) -> Result<Agent<'a>> {
+    let path = manifests.to_string_lossy();
+    let agent = Agent::spawn(namespace, &["--cluster-cidr", "20.0.0.0/8", "--manifests", &*path])?;
+    agent.await_sync()?;
+    Ok(agent)
 }

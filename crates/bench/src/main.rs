@@ -4,10 +4,12 @@
 //! something beside another figure of the same run.
 
 mod agent;
+mod api;
 mod change;
 mod connect;
 mod data;
 mod load;
+mod process;
 mod stats;
 
 use anyhow::Result;
@@ -43,6 +45,8 @@ enum What {
     Change,
     /// `towpath run`: memory, restart, CPU at 20 changes a second.
     Agent,
+    /// `towpath run` on an API server: start, memory, relist, latency.
+    Api,
     /// A new connection through a VIP.
     Connect,
 }
@@ -51,13 +55,14 @@ fn main() -> Result<()> {
     let bench = Bench::parse();
     let size = data::Size { services: bench.services, endpoints: bench.endpoints };
     println!("# {size}, {} CPUs, kernel {}, commit {}", stats::cpus(), stats::kernel(), stats::commit());
-    let all = [What::Load, What::Change, What::Agent, What::Connect];
+    let all = [What::Load, What::Change, What::Agent, What::Api, What::Connect];
     let chosen: Vec<What> = bench.what.map_or_else(|| all.to_vec(), |what| vec![what]);
     for what in chosen {
         match what {
             What::Load => load::measure(size, bench.repetitions)?,
             What::Change => change::measure(size, bench.changes)?,
             What::Agent => agent::measure(size, bench.changes)?,
+            What::Api => api::measure(size, bench.repetitions, bench.changes)?,
             What::Connect => connect::measure(size)?,
         }
     }

@@ -1,0 +1,85 @@
+//! The program as a process in a namespace, and what it costs.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use testkit::netns::NetNs;
+use testkit::process::Running;
+
+/// The ruleset's generation in a namespace.
+pub(crate) fn generation(namespace: &NetNs) -> Result<u32> {
+    let asked = namespace.run(|| -> Result<u32> {
+        let mut socket = netlink::Socket::open(netlink::nft::NETLINK_NETFILTER)?;
+        Ok(netlink::nft::generation(&mut socket)?)
+    });
+    asked?
+}
+
+/// A running agent; killed on drop.
+pub(crate) struct Agent<'a> {
+    namespace: &'a NetNs,
+    process: Running,
+}
+
+impl<'a> Agent<'a> {
+    /// Starts one of this build, as node-1.
+    pub(crate) fn spawn(namespace: &'a NetNs, args: &[&str]) -> Result<Self> {
+        let binary = std::env::current_exe()?.with_file_name("towpath");
+        ensure!(binary.exists(), "build the binary first: cargo build --release");
+        let mut command = Command::new(binary);
+        command.args(["run", "--hostname-override", "node-1"]).args(args).env("TOWPATH_LOG", "error");
+        Ok(Self { namespace, process: namespace.spawn(command)? })
+    }
+
+    /// Waits until it says that the first sync has succeeded.
+    pub(crate) fn await_sync(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let synced = "kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"}";
+        while self.metric(synced).unwrap_or(0.0) == 0.0 {
+            ensure!(Instant::now() < deadline, "the agent did not sync within two minutes");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// A number of /proc/PID/status, in KiB.
+    pub(crate) fn status(&self, field: &str) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// CPU seconds so far, user and system, of the threads that live.
+    pub(crate) fn cpu(&self) -> Result<f64> {
+        let mut total = 0.0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            let nanoseconds: f64 = text.split(' ').next().context("empty schedstat")?.parse()?;
+            total += nanoseconds / 1e9;
+        }
+        Ok(total)
+    }
+
+    /// One number of its page of metrics.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        let page = self.page()?;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        match value {
+            Some(value) => Ok(value.trim().parse()?),
+            None => bail!("no metric {name}"),
+        }
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) fn sum(&self, name: &str) -> Result<f64> {
+        let page = self.page()?;
+        let of_name = page.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+        Ok(of_name.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    fn page(&self) -> Result<String> {
+        self.namespace.command("curl", &["-s", "-m", "5", "http://127.0.0.1:10249/metrics"])
+    }
+}
