@@ -9,7 +9,9 @@ use crate::setting::{NEEDS_PRIVILEGE, Rule, Setting};
 pub const MAX_SCALED: u32 = 1_048_576;
 
 const SYSCTLS: &str = "/proc/sys/net/netfilter/";
-const HASHSIZE: &str = "/sys/module/nf_conntrack/parameters/hashsize";
+/// The same number as the module's parameter `hashsize`, which kube-proxy writes; writable since Linux 4.7. A container
+/// that may write module parameters can get out.
+const BUCKETS: &str = "nf_conntrack_buckets";
 
 /// The `conntrack` part of kube-proxy's configuration. Zero means, each time, "leave it as it is".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub fn conntrack(settings: &ConntrackSettings, cpus: usize) -> Vec<Setting> {
     let mut wanted = Vec::new();
     if let max @ 1.. = max(settings, cpus) {
         wanted.push(sysctl("nf_conntrack_max", max.into(), Rule::AtLeast));
-        wanted.push(Setting { path: HASHSIZE.into(), ..sysctl("", (max / 4).into(), Rule::AtLeast) });
+        wanted.push(sysctl(BUCKETS, (max / 4).into(), Rule::AtLeast));
     }
     for (name, timeout) in [
         ("nf_conntrack_tcp_timeout_established", settings.tcp_established_timeout),
@@ -145,7 +147,7 @@ mod tests {
                 ConntrackSettings::default(),
                 vec![
                     (format!("{SYSCTLS}nf_conntrack_max"), 131_072, Rule::AtLeast),
-                    (HASHSIZE.to_owned(), 32_768, Rule::AtLeast),
+                    (format!("{SYSCTLS}{BUCKETS}"), 32_768, Rule::AtLeast),
                     be("nf_conntrack_tcp_timeout_established", 86_400),
                     be("nf_conntrack_tcp_timeout_close_wait", 3600),
                 ],
@@ -191,8 +193,9 @@ mod tests {
     fn what_differs_is_written_and_what_is_missing_is_refused_and_not_made() {
         let (max, established) =
             (format!("{SYSCTLS}nf_conntrack_max"), format!("{SYSCTLS}nf_conntrack_tcp_timeout_established"));
+        let buckets = format!("{SYSCTLS}{BUCKETS}");
         let root =
-            Root::new("differs", &[(&max, "65536\n"), (&established, "432000\n"), (HASHSIZE, "65536\n")]);
+            Root::new("differs", &[(&max, "65536\n"), (&established, "432000\n"), (&buckets, "65536\n")]);
         let wanted = conntrack(&ConntrackSettings::default(), 2);
 
         let report = settle(&root.0, &wanted);

@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// What must be given to a pod so that it may write sysctls.
-pub(crate) const NEEDS_PRIVILEGE: &str = "a privileged container (securityContext.privileged: true) in the host's \
-     network (hostNetwork: true), or the same value set on the host with sysctl";
+pub(crate) const NEEDS_PRIVILEGE: &str = "CAP_NET_ADMIN in the host's network (hostNetwork: true) and a writable \
+     /proc/sys/net (deploy/daemonset.yaml mounts the node's), or the same value set on the host with sysctl";
 
 /// When a value that is there will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
