@@ -10,13 +10,16 @@ use anyhow::{Result, ensure};
 use crate::command::{is_root, must, program};
 
 /// A command that is called, and the Debian package that has it.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 9] = [
     ("nft", "nftables"),
     ("iptables", "iptables"),
     ("conntrack", "conntrack"),
     ("ip", "iproute2"),
     ("curl", "curl"),
     ("sysctl", "procps"),
+    ("buildah", "buildah"),
+    ("capsh", "libcap2-bin"),
+    ("kubectl", "kubernetes-client"),
 ];
 
 /// Sees to it that every tool is there. Asks the network only when one is missing.
