@@ -8,12 +8,14 @@
 //! Invariants:
 //! * read-only: pages answer GET and HEAD, nothing else; health servers answer any method with the same;
 //!   request bodies are not read;
-//! * bounded: connections at a time, the size of a request, the time for it, the time for a connection;
+//! * bounded: connections at a time (a new one takes the place of the oldest that asks nothing), the size of a request, the
+//!   time for it, the time for a connection;
 //! * no state of its own but listeners; a page that takes long runs beside the listener, not in it.
 
 mod accept;
 mod connection;
 mod page;
+mod places;
 mod serve;
 pub mod service_health;
 #[cfg(test)]

@@ -9,15 +9,15 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::ACCEPT;
 use hyper::{Method, Request, Response};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 use crate::connection::{self, Patience};
+use crate::places::Places;
 use crate::{Page, PageRequest, Pages};
 
 /// How much a listener lets its clients take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time, 1 or more; further ones wait in the kernel's queue. 64 by default.
+    /// Connections at a time, 1 or more. A further one takes the place of the oldest that asks nothing. 64 by default.
     pub connections: usize,
     /// For the line and headers of a request, all together, and for the time between requests. 10 s by default.
     pub head_time: Duration,
@@ -47,17 +47,23 @@ pub async fn serve(listener: TcpListener, pages: Arc<dyn Pages>) {
 /// Serves until the future is dropped.
 pub async fn serve_within(listener: TcpListener, pages: Arc<dyn Pages>, limits: Limits) {
     let patience = Patience { head: limits.head_time, whole: limits.connection_time, keep_alive: true };
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let pages = Arc::clone(&pages);
-                tokio::spawn(async move {
-                    connection::answer(stream, patience, |request| respond(request, Arc::clone(&pages)))
-                        .await;
-                    drop(slot);
+                let (pages, place) = (Arc::clone(&pages), places.take());
+                let number = place.number();
+                let task = tokio::spawn(async move {
+                    connection::answer(stream, patience, |request| {
+                        let (busy, response) = (place.answering(), respond(request, Arc::clone(&pages)));
+                        async move {
+                            let _busy = busy;
+                            response.await
+                        }
+                    })
+                    .await;
                 });
+                places.belongs_to(number, task.abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again in a second");
@@ -94,7 +100,7 @@ fn question(request: &Request<Incoming>) -> PageRequest {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
-    use tokio::time::{interval, timeout};
+    use tokio::time::{Instant, interval, timeout};
 
     use super::*;
     use crate::testing::{ask, in_runtime};
@@ -179,16 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn idle_connections_end_and_make_room() {
+    fn idle_connections_keep_nobody_out() {
         in_runtime(async {
-            let (head_time, connections) = (Duration::from_millis(200), 2);
-            let address = start(Limits { head_time, connections, ..Limits::default() }).await;
+            let address = start(Limits { connections: 2, ..Limits::default() }).await;
             let mut idle = Vec::new();
-            for _ in 0..3 {
+            for _ in 0..20 {
                 idle.push(TcpStream::connect(address).await.unwrap());
+                let asked = Instant::now();
+                let answer = ask(address, "GET /quick HTTP/1.1\r\n\r\n").await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                assert!(asked.elapsed() < Limits::default().head_time, "an idle one was waited for");
             }
-            let answer = ask(address, "GET /quick HTTP/1.1\r\n\r\n").await;
-            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         });
     }
 

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::answer::Answer;
 use crate::connection::{self, Patience};
+use crate::places::Places;
 
-/// Probes that are answered at a time, by all listeners together. Beyond, one per listener waits accepted, and the
-/// rest in the kernel's queues.
+/// Connections at a time, of all listeners together. A further one takes the place of the oldest that asks nothing.
 pub const MAX_PROBES: usize = 256;
 /// How long one probe may take: its request half of it.
 pub const PROBE_TIME: Duration = Duration::from_secs(10);
 
-/// Probes that one listener answers at a time, so that who dawdles at one does not take the places of all.
+/// Connections of one listener at a time, so that who dawdles at one does not take the places of all.
 const MAX_PER_LISTENER: usize = 16;
 /// Connections that wait in the kernel's queue of one listener.
 const BACKLOG: i32 = 128;
@@ -35,9 +34,9 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Opens it. Must be called within the runtime.
-    pub(super) fn open(address: SocketAddr, answer: Arc<Answer>, slots: Arc<Semaphore>) -> io::Result<Self> {
+    pub(super) fn open(address: SocketAddr, answer: Arc<Answer>, all: Places) -> io::Result<Self> {
         let listener = bind(address)?;
-        Ok(Self { task: tokio::spawn(serve(listener, answer, slots)) })
+        Ok(Self { task: tokio::spawn(serve(listener, answer, all)) })
     }
 
     /// The port is free when this returns.
@@ -67,21 +66,24 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn serve(listener: TcpListener, answer: Arc<Answer>, slots: Arc<Semaphore>) {
+async fn serve(listener: TcpListener, answer: Arc<Answer>, all: Places) {
     // Dropped with the listener, and the connections with it.
     let mut connections = JoinSet::new();
+    let own = Places::new(MAX_PER_LISTENER);
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_PER_LISTENER => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-                    let answer = Arc::clone(&answer);
-                    connections.spawn(async move {
+                    let (answer, places) = (Arc::clone(&answer), (own.take(), all.take()));
+                    let numbers = (places.0.number(), places.1.number());
+                    let task = connections.spawn(async move {
                         connection::answer(stream, PATIENCE, |_| {
+                            let _busy = (places.0.answering(), places.1.answering());
                             std::future::ready(answer.page().into_response())
                         }).await;
-                        drop(slot);
                     });
+                    own.belongs_to(numbers.0, task.clone());
+                    all.belongs_to(numbers.1, task);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a health probe; trying again in a second");

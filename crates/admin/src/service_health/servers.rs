@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::NamespacedName;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::Answer;
 use super::handle::Inbox;
 use super::listener::{Listener, MAX_PROBES};
 use super::{Addresses, Failure, Handle, Owner, Wanted};
+use crate::places::Places;
 
 /// How soon what could not be bound is tried again.
 pub const RETRY: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const EAFNOSUPPORT: i32 = 97;
 pub struct ServiceHealth {
     inbox: Arc<Inbox>,
     owner: Arc<dyn Owner>,
-    slots: Arc<Semaphore>,
+    places: Places,
     addresses: Addresses,
     servers: BTreeMap<NamespacedName, Server>,
     retry: Duration,
@@ -50,7 +50,7 @@ impl ServiceHealth {
         let servers = Self {
             inbox: Arc::clone(&inbox),
             owner,
-            slots: Arc::new(Semaphore::new(MAX_PROBES)),
+            places: Places::new(MAX_PROBES),
             addresses: Addresses::default(),
             servers: BTreeMap::new(),
             retry: RETRY,
@@ -128,7 +128,7 @@ impl ServiceHealth {
     fn open_missing(&mut self) {
         for (service, server) in self.servers.iter_mut().filter(|(_, server)| server.stale) {
             server.stale = false;
-            if let Some(failure) = server.open(service, &self.addresses, &self.slots) {
+            if let Some(failure) = server.open(service, &self.addresses, &self.places) {
                 tracing::warn!("{failure}; trying again in {} s", RETRY.as_secs());
                 self.owner.failed(&failure);
             }
@@ -156,18 +156,13 @@ impl Server {
     }
 
     /// Opens what is missing. A failure, if it is another than the last one.
-    fn open(
-        &mut self,
-        service: &NamespacedName,
-        addresses: &Addresses,
-        slots: &Arc<Semaphore>,
-    ) -> Option<Failure> {
+    fn open(&mut self, service: &NamespacedName, addresses: &Addresses, places: &Places) -> Option<Failure> {
         let (mut errors, mut lacking) = (Vec::new(), Vec::new());
         for address in addresses.with(self.port) {
             if self.listeners.contains_key(&address) {
                 continue;
             }
-            match Listener::open(address, Arc::clone(&self.answer), Arc::clone(slots)) {
+            match Listener::open(address, Arc::clone(&self.answer), places.clone()) {
                 Ok(listener) => drop(self.listeners.insert(address, listener)),
                 Err(error) if lacks_family(address, &error) => lacking.push((address, error)),
                 Err(error) => errors.push((address, error)),

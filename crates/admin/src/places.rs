@@ -1,0 +1,130 @@
+//! A bounded number of connections that never keeps a new one out: the oldest that asks nothing gives up its place.
+//!
+//! Whoever holds connections open and says nothing, by design or by accident, loses them; who asks at once is answered,
+//! however many others there are.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// The places of one listener, or of several together. Clones are the same places.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Mutex<Taken>>);
+
+#[derive(Debug)]
+struct Taken {
+    limit: usize,
+    next: u64,
+    /// The oldest first.
+    places: VecDeque<(u64, Arc<AtomicBool>, Option<AbortHandle>)>,
+}
+
+/// One connection's place; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    of: Places,
+    number: u64,
+    busy: Arc<AtomicBool>,
+}
+
+/// As long as this lives, an answer is being made: the place is not taken away while others are idle.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<AtomicBool>);
+
+impl Places {
+    /// So many places, 1 or more.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(Taken { limit: limit.max(1), next: 0, places: VecDeque::new() })))
+    }
+
+    /// A place for a new connection. If there is none, the oldest idle connection ends, or else the oldest.
+    pub(crate) fn take(&self) -> Place {
+        let mut taken = self.lock();
+        if taken.places.len() >= taken.limit {
+            let idle = taken.places.iter().position(|(_, busy, _)| !busy.load(Ordering::Relaxed));
+            if let Some((_, _, Some(task))) = taken.places.remove(idle.unwrap_or(0)) {
+                task.abort();
+            }
+        }
+        let (number, busy) = (taken.next, Arc::<AtomicBool>::default());
+        taken.next += 1;
+        taken.places.push_back((number, Arc::clone(&busy), None));
+        Place { of: self.clone(), number, busy }
+    }
+
+    /// Says which task the connection of a place is.
+    pub(crate) fn belongs_to(&self, number: u64, task: AbortHandle) {
+        if let Some((_, _, owner)) = self.lock().places.iter_mut().find(|(known, _, _)| *known == number) {
+            *owner = Some(task);
+        }
+    }
+
+    /// How many are taken.
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> usize {
+        self.lock().places.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Names the place, for [`Places::belongs_to`].
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// An answer is being made, until what is returned is dropped.
+    pub(crate) fn answering(&self) -> Busy {
+        self.busy.store(true, Ordering::Relaxed);
+        Busy(Arc::clone(&self.busy))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.of.lock().places.retain(|(number, _, _)| *number != self.number);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(places: &Places) -> Vec<u64> {
+        places.lock().places.iter().map(|(number, _, _)| *number).collect()
+    }
+
+    #[test]
+    fn the_oldest_idle_place_goes() {
+        let places = Places::new(3);
+        let [first, second, _third] = [places.take(), places.take(), places.take()];
+        let busy = first.answering();
+        let fourth = places.take();
+        assert_eq!(numbers(&places), [0, 2, 3]);
+        drop(busy);
+        let _fifth = places.take();
+        assert_eq!(numbers(&places), [2, 3, 4]);
+        drop((first, second, fourth));
+        assert_eq!(numbers(&places), [2, 4]);
+    }
+
+    #[test]
+    fn when_all_are_busy_the_oldest_goes() {
+        let places = Places::new(2);
+        let taken = [places.take(), places.take()];
+        let _busy = [taken[0].answering(), taken[1].answering()];
+        let _new = places.take();
+        assert_eq!(numbers(&places), [1, 2]);
+    }
+}
