@@ -16,13 +16,15 @@ const DELETION_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 pub(crate) struct Health {
     late: Duration,
     queued: Option<Instant>,
+    /// When the sync thread last came round.
+    alive: Instant,
     updated: SystemTime,
     eligible: bool,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { late: LATE, queued: None, updated: SystemTime::now(), eligible: false }
+        Self { late: LATE, queued: None, alive: Instant::now(), updated: SystemTime::now(), eligible: false }
     }
 }
 
@@ -37,6 +39,11 @@ impl Health {
         self.queued.get_or_insert_with(Instant::now);
     }
 
+    /// The sync thread comes round, at least twice a second while it is well.
+    pub(crate) fn alive(&mut self) {
+        self.alive = Instant::now();
+    }
+
     /// Nothing waits any more.
     pub(crate) fn done(&mut self) {
         self.queued = None;
@@ -49,9 +56,10 @@ impl Health {
         self.eligible = facts.node.as_ref().is_some_and(stays);
     }
 
-    /// Whether no change is late.
+    /// Whether no change is late, and somebody looks for changes.
     pub(crate) fn is_current(&self) -> bool {
-        self.queued.is_none_or(|since| since.elapsed() < self.late)
+        let waits = self.queued.is_some_and(|since| since.elapsed() >= self.late);
+        !waits && self.alive.elapsed() < self.late
     }
 
     /// The answer of `/healthz`, or of `/livez`, which leaves eligibility out: status code and JSON.
@@ -135,6 +143,14 @@ mod tests {
         let mut health = Health { queued: Instant::now().checked_sub(LATE), ..Health::default() };
         assert_eq!(health.answer(false).0, 503);
         health.done();
+        assert_eq!(health.answer(false).0, 200);
+    }
+
+    #[test]
+    fn a_sync_thread_that_hangs_is_unhealthy() {
+        let mut health = Health { alive: Instant::now().checked_sub(LATE).unwrap(), ..Health::default() };
+        assert_eq!(health.answer(false).0, 503);
+        health.alive();
         assert_eq!(health.answer(false).0, 200);
     }
 }

@@ -15,6 +15,8 @@ use crate::settings::{load, read};
 pub(crate) trait Apply: Send {
     /// Takes over what can change while running.
     fn live(&mut self, settings: &Settings, changes: &LiveChanges);
+    /// Whether a new process could work with these settings.
+    fn can_start(&self, settings: &Settings) -> Result<()>;
     /// These fields need a new process.
     fn restart(&mut self, fields: &[String]);
 }
@@ -59,15 +61,16 @@ impl<A: Apply + 'static> Reload<A> {
         let loaded = read(self.watch.path()).and_then(|text| load(&self.proxy, &self.towpath, Some(&text)));
         let new = match loaded {
             Ok(new) => new,
-            Err(error) => {
-                tracing::error!("{error:#}; the settings before it stay in force");
-                self.board.metrics.config_refused.inc();
-                self.board.state().config_error = Some(format!("{error:#}"));
-                return false;
-            }
+            Err(error) => return self.refuse(&error),
         };
-        self.board.state().config_error = None;
         let changes = live_changes(&self.current, &new);
+        if !changes.restart.is_empty()
+            && let Err(error) = self.apply.can_start(&new)
+        {
+            // Leaving for settings with which nobody can start would leave the node without an agent.
+            return self.refuse(&error);
+        }
+        self.board.state().config_error = None;
         if changes.live.is_empty() && changes.restart.is_empty() {
             return false;
         }
@@ -80,5 +83,16 @@ impl<A: Apply + 'static> Reload<A> {
         self.apply.live(&new, &changes);
         self.current = new;
         false
+    }
+
+    fn refuse(&self, error: &anyhow::Error) -> bool {
+        tracing::error!("{error:#}; the settings before it stay in force");
+        self.tell(format!("{error:#}"));
+        false
+    }
+
+    fn tell(&self, error: String) {
+        self.board.metrics.config_refused.inc();
+        self.board.state().config_error = Some(error);
     }
 }

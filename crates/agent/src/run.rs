@@ -7,12 +7,13 @@ use std::thread;
 
 use admin::service_health::{Addresses as HealthAddresses, Handle, ServiceHealth, Wanted};
 use anyhow::{Context, Result, bail, ensure};
-use config::{LiveChanges, Settings};
+use config::{KubeProxyFlags, LiveChanges, Settings};
 use dataplane::Engine;
 use model::{IpFamily, Store};
 use netlink::{Socket, conntrack};
 use nftables::Nftables;
 use resolve::{Mode, NodePortScope, ProxyConfig};
+use sources::kubernetes::Stats;
 use sources::{Addresses, FileWatch, stop_pair};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -73,10 +74,8 @@ struct Agent {
 impl Agent {
     fn prepare(args: &RunArgs, settings: Settings) -> Result<Self> {
         let config = proxy_config(&settings.proxy);
-        let mode = config.mode;
-        ensure!(mode == Mode::Nftables, "mode: {} is not built yet, only nftables", mode.as_str());
         let node = settings::node_name(&settings)?;
-        let objects = Objects::open(&settings, &args.proxy, &node)?;
+        let objects = opened(&settings, &args.proxy, &node)?;
         let addresses = Addresses::open()?;
         let mut engine = engine(&node, config.clone(), objects.name())?;
         engine.set_bind_address(settings.proxy.primary_ip());
@@ -102,13 +101,19 @@ impl Agent {
         let sync = SyncLoop::new(engine, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
         let (stopper, stop) = stop_pair()?;
-        let with_api = objects.requests().is_some();
+        let api = objects.stats();
         let sources = source::start(objects, addresses, &to_sync, &stop)?;
-        let writer = snapshot_writer(&settings, with_api, &to_sync, &board)?;
+        let writer = snapshot_writer(&settings, api, &to_sync, &board)?;
         let (restart, restarts) = unbounded_channel();
         let shared = Arc::new(Mutex::new(settings.clone()));
         let follower = watch.map(|watch| {
-            let apply = Live { sync: to_sync.clone(), level, restart, settings: Arc::clone(&shared) };
+            let apply = Live {
+                sync: to_sync.clone(),
+                level,
+                restart,
+                settings: Arc::clone(&shared),
+                flags: args.proxy.clone(),
+            };
             let (proxy, towpath) = (args.proxy.clone(), args.towpath.clone());
             let (current, board) = (settings.clone(), Arc::clone(&board));
             Reload { watch, proxy, towpath, current, board, apply }.start(stop.clone())
@@ -143,6 +148,13 @@ impl Agent {
     }
 }
 
+/// What must be possible before anything is done, and before a running process leaves for new settings.
+fn opened(settings: &Settings, proxy: &KubeProxyFlags, node: &str) -> Result<Objects> {
+    let mode = proxy_config(&settings.proxy).mode;
+    ensure!(mode == Mode::Nftables, "mode: {} is not built yet, only nftables", mode.as_str());
+    Objects::open(settings, proxy, node)
+}
+
 /// Opens the dataplane and asks the kernel for everything that it needs, before anything is programmed.
 fn engine(node: &str, config: ProxyConfig, objects: &'static str) -> Result<Engine<Nftables>> {
     let nftables = Nftables::open().context("cannot talk to nf_tables (CONFIG_NF_TABLES)")?;
@@ -162,18 +174,17 @@ fn conntrack_socket() -> Option<Socket> {
     opened.ok()
 }
 
+/// Only what an API server says is worth keeping: files are there already.
 fn snapshot_writer(
     settings: &Settings,
-    with_api: bool,
+    api: Option<Arc<Stats>>,
     sync: &SyncSender<Message>,
     board: &Arc<Board>,
 ) -> Result<Option<snapshot::Writer>> {
     let wanted = &settings.towpath.snapshot;
-    if !wanted.enabled || !with_api {
-        return Ok(None);
-    }
+    let Some(api) = api.filter(|_| wanted.enabled) else { return Ok(None) };
     snapshot::prepare(&wanted.path);
-    snapshot::Writer::start(wanted.path.clone(), sync.clone(), Arc::clone(board)).map(Some)
+    snapshot::Writer::start(wanted.path.clone(), sync.clone(), Arc::clone(board), api).map(Some)
 }
 
 /// Tells the server of a health check what it is to answer. kube-proxy has a server for each family; here one server
@@ -217,9 +228,14 @@ struct Live {
     level: Level,
     restart: UnboundedSender<String>,
     settings: Arc<Mutex<Settings>>,
+    flags: KubeProxyFlags,
 }
 
 impl Apply for Live {
+    fn can_start(&self, settings: &Settings) -> Result<()> {
+        opened(settings, &self.flags, &settings::node_name(settings)?).map(drop)
+    }
+
     fn live(&mut self, settings: &Settings, changes: &LiveChanges) {
         let changed = |section: &str| changes.live.iter().any(|field| field.starts_with(section));
         tracing::info!("the configuration changed in {}; it is applied", changes.live.join(", "));

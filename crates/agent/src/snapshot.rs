@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use model::Store;
+use sources::kubernetes::Stats;
 use sources::snapshot;
 
 use crate::board::Board;
@@ -31,9 +32,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(path: PathBuf, sync: SyncSender<Message>, board: Arc<Board>) -> Result<Self> {
+    pub(crate) fn start(
+        path: PathBuf,
+        sync: SyncSender<Message>,
+        board: Arc<Board>,
+        api: Arc<Stats>,
+    ) -> Result<Self> {
         let (stop, stopped) = sync_channel(1);
-        let job = Job { path, sync, board, written: None, failing: false };
+        let job = Job { path, sync, board, api, written: None, failing: false };
         let thread = thread::Builder::new().name("snapshot".into()).spawn(move || job.run(&stopped))?;
         Ok(Self { stop, thread })
     }
@@ -49,6 +55,7 @@ struct Job {
     path: PathBuf,
     sync: SyncSender<Message>,
     board: Arc<Board>,
+    api: Arc<Stats>,
     /// Number of the state that is on disk.
     written: Option<u64>,
     failing: bool,
@@ -66,6 +73,10 @@ impl Job {
 
     /// Whether the state on disk is the present one.
     fn write(&mut self) -> bool {
+        // What came from the file is not written back as if it were new.
+        if self.api.snapshot().is_some() {
+            return false;
+        }
         let Some(store) = self.store() else { return false };
         if self.written == Some(store.number()) {
             return true;

@@ -118,6 +118,7 @@ impl SyncLoop {
     /// Runs until told to stop.
     pub(crate) fn run(mut self) {
         while self.take_in() {
+            self.board.state().health.alive();
             self.watch_kernel();
             if self.engine.has_work() && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
                 self.sync();
@@ -142,6 +143,7 @@ impl SyncLoop {
                 Message::Settings(config, bind_address) => {
                     self.engine.set_config(*config);
                     self.engine.set_bind_address(bind_address);
+                    self.note_work();
                 }
                 Message::Change(change) => self.handle(change),
             }
@@ -169,7 +171,15 @@ impl SyncLoop {
             tracing::warn!("{problem}");
         }
         self.problems_changed |= matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
+        let about_node = matches!(change, Change::Node(_) | Change::NodeGone(_));
         self.engine.handle(change);
+        if about_node {
+            self.board.state().health.set_eligible(self.engine.store().facts());
+        }
+        self.note_work();
+    }
+
+    fn note_work(&self) {
         if self.engine.has_work() {
             self.board.state().health.queue();
             self.board.metrics.queued(now_seconds());
@@ -314,7 +324,10 @@ impl SyncLoop {
             "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
         );
         self.board.metrics.failed();
-        self.board.state().last_error = Some(text);
+        let mut state = self.board.state();
+        state.last_error = Some(text);
+        // What somebody else did to our rules waits too, though no change of the cluster asked for it.
+        state.health.queue();
     }
 
     /// Cleans what is due. What fails is due again later: a client that goes on sending keeps a stale flow alive.
