@@ -31,7 +31,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Remove all that is ours from the kernel, and nothing else.
     Cleanup(CleanupArgs),
-    /// Say what would behave otherwise with towpath in kube-proxy's place. Changes nothing. Exit code 1: something breaks.
+    /// Say what would behave otherwise with towpath in kube-proxy's place. Changes nothing. Exit code 1: something
+    /// breaks; 2: it could not compare.
     Migrate(MigrateArgs),
 }
 
@@ -101,9 +102,6 @@ pub(crate) struct MigrateArgs {
     /// kube-proxy's ConfigMap in the cluster, for when there is no --config.
     #[arg(long, default_value = "kube-system/kube-proxy")]
     pub(crate) configmap: String,
-    /// towpath's mode: nftables, iptables or ipvs. Default: nftables.
-    #[arg(long)]
-    pub(crate) to: Option<String>,
     /// text or json.
     #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
     pub(crate) output: String,

@@ -1,6 +1,8 @@
 //! What the node's kernel needs beside rules: sysctls of conntrack, and how willingly it kills this process.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use config::Settings;
 use node::{ConntrackSettings, Report, settle};
@@ -8,10 +10,20 @@ use node::{ConntrackSettings, Report, settle};
 /// Where the node's `/proc/sys/net` and `/sys/module` are mounted writable, for a container whose own are read-only.
 const HOST_ROOT: &str = "TOWPATH_HOST_ROOT";
 
+/// Files of conntrack were not there.
+static MODULE_MISSING: AtomicBool = AtomicBool::new(false);
+
 /// Sees to all of them. What is refused is said and otherwise nothing: rules matter more.
 pub(crate) fn perform(settings: &Settings) {
     oom_score(settings);
     conntrack(settings);
+}
+
+/// The sysctls again, where the kernel had none of them before: its module comes with the first rules.
+pub(crate) fn conntrack_again(settings: &Settings) {
+    if MODULE_MISSING.swap(false, Ordering::Relaxed) {
+        conntrack(settings);
+    }
 }
 
 /// The sysctls alone.
@@ -19,7 +31,10 @@ pub(crate) fn conntrack(settings: &Settings) {
     let cpus = node::cpu_count(&PathBuf::from("/"));
     let wanted = node::conntrack(&conntrack_settings(settings), cpus);
     let root = std::env::var_os(HOST_ROOT).map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    say(&settle(&root, &wanted));
+    let report = settle(&root, &wanted);
+    let missing = report.refused.iter().any(|refused| refused.error.kind() == ErrorKind::NotFound);
+    MODULE_MISSING.store(missing, Ordering::Relaxed);
+    say(&report);
 }
 
 /// The score alone.

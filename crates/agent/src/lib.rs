@@ -52,15 +52,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::Render(args) => render::render(&args),
         cli::Command::Explain(args) => explain::explain(&args),
         cli::Command::Cleanup(args) => cleanup::cleanup(&args),
-        cli::Command::Migrate(args) => return finish(migrate::migrate(&args)),
+        cli::Command::Migrate(args) => return migrate::migrate(&args),
     };
-    finish(result.map(|()| ExitCode::SUCCESS))
-}
-
-/// The exit code, after an error was printed.
-fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`| head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -90,7 +85,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// The error and its causes; a cause that the text before it already says is not said again.
-fn in_one_line(error: &anyhow::Error) -> String {
+pub(crate) fn in_one_line(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |mut line, cause| {
         if !line.contains(&cause) {
             line += if line.is_empty() { "" } else { ": " };

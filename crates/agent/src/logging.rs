@@ -1,45 +1,162 @@
-//! The log: its form at start, its level while running.
+//! The log: its form at start, its level while running, and that it never holds anything up.
+//!
+//! Lines go through a bounded queue to a thread that writes them to standard error. Should nobody read there, lines are
+//! dropped and counted: a log that is stuck must not stop a sync, or the end of the process.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use config::Settings;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Overrides the level: a filter as tracing-subscriber reads it.
 const VARIABLE: &str = "TOWPATH_LOG";
+/// Lines that may wait to be written.
+const QUEUE: usize = 4096;
+/// How long the last lines may take to be written at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Changes the level of the running program.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines that were dropped since nobody read them.
+pub(crate) fn dropped() -> u64 {
+    DROPPED.load(Relaxed)
+}
+
+/// The running log.
 #[derive(Clone, Debug)]
-pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    lines: SyncSender<Line>,
+}
 
-impl Level {
-    /// Sets what the settings say, unless the environment says otherwise.
+#[derive(Debug)]
+enum Line {
+    Text(Vec<u8>),
+    /// All before it was written.
+    Flushed(SyncSender<()>),
+}
+
+impl Log {
+    /// Sets the level that the settings say, unless the environment says otherwise.
     pub(crate) fn apply(&self, settings: &Settings) {
         // Fails only once the subscriber is gone, with the process.
-        let _ = self.0.reload(filter(settings));
+        let _ = self.filter.reload(filter(settings));
+    }
+
+    /// Waits until all lines are written, but not for long.
+    pub(crate) fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.lines.try_send(Line::Flushed(done)).is_ok() {
+            let _ = written.recv_timeout(PATIENCE);
+        }
     }
 }
 
 /// Starts logging to standard error.
-pub(crate) fn start(settings: &Settings) -> Level {
+///
+/// # Errors
+/// When the system gives no thread.
+pub(crate) fn start(settings: &Settings) -> io::Result<Log> {
+    let (lines, queue) = sync_channel(QUEUE);
+    thread::Builder::new().name("log".into()).spawn(move || write(&queue))?;
     let (filter, handle) = reload::Layer::new(filter(settings));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let layer = fmt::layer().with_writer(Queue(lines.clone())).with_target(false).with_ansi(false);
     let registry = tracing_subscriber::registry().with(filter);
     if settings.proxy.logging.format == "json" {
-        registry.with(lines.json()).init();
+        registry.with(layer.json()).init();
     } else {
-        registry.with(lines).init();
+        registry.with(layer).init();
     }
-    Level(handle)
+    Ok(Log { filter: handle, lines })
 }
 
-/// 0 to 2 is information, 3 and 4 debug, 5 and more everything; libraries are quiet.
+fn write(queue: &Receiver<Line>) {
+    let mut told = 0;
+    for line in queue {
+        match line {
+            Line::Text(text) => drop(io::stderr().write_all(&text)),
+            Line::Flushed(done) => drop(done.send(())),
+        }
+        let dropped = dropped();
+        if dropped > told {
+            let _ = writeln!(
+                io::stderr(),
+                "towpath: {} lines of the log were dropped: nobody read them",
+                dropped - told
+            );
+            told = dropped;
+        }
+    }
+}
+
+/// Writes whole lines into the queue.
+#[derive(Debug)]
+struct Queue(SyncSender<Line>);
+
+/// One line that is being made.
+#[derive(Debug)]
+struct Draft<'a>(&'a SyncSender<Line>, Vec<u8>);
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = Draft<'a>;
+
+    fn make_writer(&'a self) -> Draft<'a> {
+        Draft(&self.0, Vec::new())
+    }
+}
+
+impl Write for Draft<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if let Err(TrySendError::Full(_)) = self.0.try_send(Line::Text(std::mem::take(&mut self.1))) {
+            DROPPED.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// 0 to 2 is information, 3 and 4 debug, 5 and more everything; libraries are quiet: what they would say of the API
+/// server's connection, the source says with its remedy.
 fn filter(settings: &Settings) -> EnvFilter {
     let level = match settings.proxy.logging.verbosity {
         0..=2 => "info",
         3 | 4 => "debug",
         _ => "trace",
     };
-    let quiet = "hyper=info,hyper_util=info,h2=info,rustls=info,tower=info,kube_client=info";
+    let quiet = "hyper=info,hyper_util=info,h2=info,rustls=info,tower=info,kube_client=off,rustls_platform_verifier=off";
     EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(format!("{level},{quiet}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let (lines, queue) = sync_channel(2);
+        let maker = Queue(lines);
+        let before = dropped();
+        for text in ["one", "two", "three"] {
+            maker.make_writer().write_all(text.as_bytes()).unwrap();
+        }
+        assert_eq!(dropped() - before, 1);
+        let texts: Vec<_> = queue.try_iter().map(|line| format!("{line:?}")).collect();
+        assert_eq!(texts.len(), 2);
+    }
 }

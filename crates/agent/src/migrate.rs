@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use config::{Settings, TowpathFlags};
@@ -17,15 +19,26 @@ use crate::settings::load;
 /// What no object of the cluster is named: none is seen as this node's.
 const NOBODY: &str = "";
 
-/// Prints the report. The exit code is 1 when something breaks.
-pub(crate) fn migrate(args: &MigrateArgs) -> Result<ExitCode> {
+/// How long a cluster may take to tell its Services.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The exit code when nothing could be compared; 1 says that something breaks.
+const NOT_COMPARED: u8 = 2;
+
+/// Prints the report, or why there is none. The exit code is 1 when something breaks.
+pub(crate) fn migrate(args: &MigrateArgs) -> ExitCode {
+    match compare(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("towpath: {}", crate::in_one_line(&error));
+            ExitCode::from(NOT_COMPARED)
+        }
+    }
+}
+
+fn compare(args: &MigrateArgs) -> Result<ExitCode> {
     let settings = configuration(args)?;
     let store = objects(args)?;
-    let to = match &args.to {
-        Some(mode) => mode.parse::<Mode>().map_err(|e| anyhow::anyhow!("--to: {e}"))?,
-        None => Mode::Nftables,
-    };
-    let report = ::migrate::check(&settings.proxy, to, &store);
+    let report = ::migrate::check(&settings.proxy, Mode::Nftables, &store);
     let text = if args.output == "json" { report.json() + "\n" } else { report.text() };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::from(u8::from(report.breaks())))
@@ -67,24 +80,31 @@ fn objects(args: &MigrateArgs) -> Result<Store> {
         return Ok(store);
     }
     let (stopper, stop) = stop_pair()?;
-    let mut complete = false;
-    let source = Kubernetes::open(options(args))?;
+    // Ends with the process, if nobody needs it.
+    thread::spawn(move || {
+        thread::sleep(PATIENCE);
+        stopper.stop();
+    });
+    let (mut complete, mut refused) = (false, false);
     let mut sink = |change: Change| {
         complete |= matches!(change, Change::Synced(_));
         if let Change::Problem(problem) = &change {
             eprintln!("towpath: {problem}");
+            refused |= problem.message.contains(" 401 ") || problem.message.contains(" 403 ");
         }
         store.apply(change, &mut touched);
-        !complete
+        !complete && !refused
     };
-    // Ends when the sink wants no more: after the first list.
-    let ended = source.run(&stop, &mut sink);
-    stopper.stop();
-    if !complete {
-        ended?;
-        bail!("the cluster's Services could not be listed");
+    // Ends when the sink wants no more: after the first list, or when it is clear that there will be none.
+    let ended = Kubernetes::open(options(args))?.run(&stop, &mut sink);
+    match (complete, refused) {
+        (true, _) => Ok(store),
+        (false, true) => bail!("the cluster does not let this user list what is compared"),
+        (false, false) => {
+            ended?;
+            bail!("the cluster's Services were not listed within {PATIENCE:?}")
+        }
     }
-    Ok(store)
 }
 
 /// As kubectl finds a cluster: the flag, the environment, the home directory; then as a pod does.

@@ -25,6 +25,16 @@ pub(crate) fn proxy_config(settings: &KubeProxyConfiguration) -> ProxyConfig {
     }
 }
 
+/// Warnings about settings that are allowed and rarely meant in their mode.
+pub(crate) fn warnings(config: &ProxyConfig) -> Vec<String> {
+    let selectors = &config.nodeport_addresses;
+    let loopback = |s: &NodePortSelector| matches!(s, NodePortSelector::Net(net) if net.addr().is_loopback());
+    let nowhere = config.mode == Mode::Nftables && !selectors.is_empty() && selectors.iter().all(loopback);
+    let text = "nodePortAddresses (--nodeport-addresses) has loopback addresses only, on which NodePorts never answer in \
+                mode nftables: they answer nowhere";
+    if nowhere { vec![text.into()] } else { Vec::new() }
+}
+
 /// The mode that was asked for, or nftables.
 pub(crate) fn chosen_mode(settings: &KubeProxyConfiguration) -> ProxyMode {
     settings.proxy_mode().unwrap_or(ProxyMode::Nftables)

@@ -72,7 +72,7 @@ impl Pages for DebugPages {
         match path {
             "/healthz" => Page::text(200, "ok"),
             "/proxyMode" => Page::text(200, self.config.mode.as_str()),
-            "/metrics" => Page { content_type: PLAIN, ..Page::text(200, self.board.metrics.text()) },
+            "/metrics" => Page { content_type: PLAIN, ..Page::text(200, self.board.metrics.plain()) },
             "/configz" => Page::json(200, self.configz()),
             "/debug/rules" => {
                 let page = self.rules(query);
@@ -89,9 +89,10 @@ impl Pages for DebugPages {
     }
 
     fn get_with(&self, request: &PageRequest) -> Page {
-        let page = self.get(&request.path, &request.query);
-        let openmetrics = request.path == "/metrics" && admin::wants_openmetrics(request.accept.as_deref());
-        if openmetrics { Page { content_type: OPENMETRICS, ..page } } else { page }
+        if request.path == "/metrics" && admin::wants_openmetrics(request.accept.as_deref()) {
+            return Page { content_type: OPENMETRICS, ..Page::text(200, self.board.metrics.openmetrics()) };
+        }
+        self.get(&request.path, &request.query)
     }
 
     fn is_quick(&self, path: &str) -> bool {
@@ -100,8 +101,14 @@ impl Pages for DebugPages {
 }
 
 impl DebugPages {
+    /// What is in force: with the mode and the detection that were chosen, as kube-proxy shows them.
     fn configz(&self) -> String {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).proxy.to_json().to_string()
+        let mut proxy = self.settings.lock().unwrap_or_else(PoisonError::into_inner).proxy.clone();
+        proxy.mode = self.config.mode.as_str().into();
+        if proxy.detect_local_mode.is_empty() {
+            proxy.detect_local_mode = "ClusterCIDR".into();
+        }
+        proxy.to_json()
     }
 
     fn rules(&self, query: &str) -> Page {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use admin::service_health::{Addresses as HealthAddresses, Handle, ServiceHealth, Wanted};
 use anyhow::{Context, Result, bail, ensure};
@@ -20,14 +21,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::board::Board;
 use crate::cli::{CleanupArgs, RunArgs};
 use crate::events::Events;
-use crate::logging::Level;
-use crate::options::proxy_config;
+use crate::logging::Log;
+use crate::options::{proxy_config, warnings};
 use crate::pages::{DebugPages, HealthPages};
 use crate::reload::{Apply, Reload};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
 use crate::sync::{Followers, HealthFollower, Message, NodeFollower, QUEUE, SyncLoop};
 use crate::{cleanup, duties, logging, settings, snapshot, source};
+
+/// How long the process may take to end.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// Runs the agent until SIGTERM or SIGINT. Rules stay when it ends.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
@@ -45,21 +49,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         return cleanup::cleanup(&CleanupArgs {});
     }
     if args.proxy.init_only == Some(true) {
-        begin(&settings);
+        begin(&settings)?.flush();
         return Ok(());
     }
     // What cannot be is refused in one line, before anything is done.
     let agent = Agent::prepare(args, settings)?;
-    let level = begin(&agent.settings);
-    agent.run(args, watch, level)
+    let log = begin(&agent.settings)?;
+    let result = agent.run(args, watch, log.clone());
+    log.flush();
+    result
 }
 
 /// Starts the log, and does what the node needs beside rules.
-fn begin(settings: &Settings) -> Level {
-    let level = logging::start(settings);
+fn begin(settings: &Settings) -> Result<Log> {
+    let log = logging::start(settings).context("cannot start the log")?;
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     duties::perform(settings);
-    level
+    Ok(log)
 }
 
 /// Everything that is opened before anything starts to work.
@@ -82,8 +88,9 @@ impl Agent {
         Ok(Self { settings, config, objects, addresses, engine })
     }
 
-    fn run(self, args: &RunArgs, watch: Option<FileWatch>, level: Level) -> Result<()> {
+    fn run(self, args: &RunArgs, watch: Option<FileWatch>, log: Log) -> Result<()> {
         let Self { settings, config, objects, addresses, engine } = self;
+        warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
         let (node, mode) = (engine.store().node_name(), config.mode.as_str());
         tracing::info!(node = &**node, mode, version = env!("CARGO_PKG_VERSION"), "starting");
         let requests = objects.requests();
@@ -96,7 +103,7 @@ impl Agent {
         let followers = Followers {
             health: health_follower(health.clone()),
             node: node_follower(health),
-            first_sync: first_sync(&settings, requests),
+            first_sync: Some(first_sync(&settings, requests)),
         };
         let sync = SyncLoop::new(engine, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
@@ -109,7 +116,7 @@ impl Agent {
         let follower = watch.map(|watch| {
             let apply = Live {
                 sync: to_sync.clone(),
-                level,
+                log,
                 restart,
                 settings: Arc::clone(&shared),
                 flags: args.proxy.clone(),
@@ -135,6 +142,7 @@ impl Agent {
         };
         let threads: Vec<_> = sources.iter().chain([&sync]).collect();
         let result = until_stopped(&settings, listeners, restarts, &threads);
+        end_soon(result.is_ok());
         stopper.stop();
         if let Some(writer) = writer {
             writer.finish();
@@ -172,6 +180,14 @@ fn conntrack_socket() -> Option<Socket> {
         tracing::warn!(%error, "no conntrack: stale UDP flows end by their timeouts only (CONFIG_NF_CT_NETLINK)");
     }
     opened.ok()
+}
+
+/// Whatever still hangs then (a plugin, a disk, a log that nobody reads) is not waited for: the rules stay in any case.
+fn end_soon(in_order: bool) {
+    thread::spawn(move || {
+        thread::sleep(LAST_CALL);
+        std::process::exit(i32::from(!in_order));
+    });
 }
 
 /// Only what an API server says is worth keeping: files are there already.
@@ -214,18 +230,22 @@ fn node_follower(handle: Handle) -> NodeFollower {
 fn first_sync(
     settings: &Settings,
     requests: Option<sources::kubernetes::Requests>,
-) -> Option<Box<dyn FnOnce() + Send>> {
-    let taint = settings.towpath.startup_taint.clone();
-    let requests = requests.filter(|_| !taint.is_empty())?;
-    Some(Box::new(move || {
-        requests.remove_taint(taint);
-    }))
+) -> Box<dyn FnOnce() + Send> {
+    let settings = settings.clone();
+    Box::new(move || {
+        // The first rules have loaded the module, if it was not there at the start of the node.
+        duties::conntrack_again(&settings);
+        let taint = &settings.towpath.startup_taint;
+        if let Some(requests) = requests.filter(|_| !taint.is_empty()) {
+            requests.remove_taint(taint.clone());
+        }
+    })
 }
 
 /// Takes over a changed configuration.
 struct Live {
     sync: SyncSender<Message>,
-    level: Level,
+    log: Log,
     restart: UnboundedSender<String>,
     settings: Arc<Mutex<Settings>>,
     flags: KubeProxyFlags,
@@ -239,7 +259,7 @@ impl Apply for Live {
     fn live(&mut self, settings: &Settings, changes: &LiveChanges) {
         let changed = |section: &str| changes.live.iter().any(|field| field.starts_with(section));
         tracing::info!("the configuration changed in {}; it is applied", changes.live.join(", "));
-        self.level.apply(settings);
+        self.log.apply(settings);
         if changed("conntrack") {
             duties::conntrack(settings);
         }

@@ -264,14 +264,15 @@ impl SyncLoop {
         }
     }
 
-    /// Nothing is local to a node that the cluster does not know: most often a wrong name.
+    /// Most often it is a wrong name, and then no endpoint is local either.
     fn look_for_node(&mut self) {
         let store = self.engine.store();
         let missing = store.facts().node.is_none();
         if missing && !self.node_missing {
             tracing::warn!(
-                "no Node object is named {:?}: no endpoint counts as local, and its zone, pod CIDRs and addresses are not \
-                 known; if that is not this node's name, give it with --hostname-override",
+                "no Node object is named {:?}: its zone and pod CIDRs are not known, its addresses are taken from the kernel, and \
+                 /healthz says that load balancers should not use it; if that is not this node's name, give it with \
+                 --hostname-override, since endpoints are local by that name",
                 &**store.node_name()
             );
         } else if self.node_missing && !missing {

@@ -5,6 +5,7 @@
 
 mod api;
 mod labels;
+mod plain;
 mod process;
 
 use std::sync::atomic::AtomicU64;
@@ -24,7 +25,7 @@ pub(crate) use labels::{BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLa
 
 /// Media type of OpenMetrics text.
 pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Media type of Prometheus' older text format, which reads the same text.
+/// Media type of Prometheus' older text format.
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 type Seconds = Gauge<f64, AtomicU64>;
@@ -225,6 +226,9 @@ impl Metrics {
     fn show_zeros(&self) {
         for label in FamilyLabel::both() {
             drop(self.sync_duration.get_or_create(&label));
+            drop(self.full_sync_duration.get_or_create(&label));
+            drop(self.partial_sync_duration.get_or_create(&label));
+            drop(self.flow_cleaning.get_or_create(&label));
             drop(self.programming.get_or_create(&label));
             drop(self.sync_failures.get_or_create(&label));
             drop(self.flows_deleted.get_or_create(&label));
@@ -278,11 +282,16 @@ impl Metrics {
         }
     }
 
-    /// All of them, as OpenMetrics text, which readers of Prometheus' older format understand as well.
-    pub(crate) fn text(&self) -> String {
+    /// All of them, as OpenMetrics text.
+    pub(crate) fn openmetrics(&self) -> String {
         let mut out = String::new();
         let _ = encode(&mut out, &self.registry);
         out
+    }
+
+    /// All of them, in Prometheus' older text format.
+    pub(crate) fn plain(&self) -> String {
+        plain::from_openmetrics(&self.openmetrics())
     }
 }
 
@@ -297,7 +306,7 @@ mod tests {
         metrics.queued(1.0);
         metrics.healthz.get_or_create(&CodeLabel { code: 200 }).inc();
         metrics.livez.get_or_create(&CodeLabel { code: 200 }).inc();
-        let text = metrics.text();
+        let text = metrics.plain();
         for name in [
             "kubeproxy_sync_proxy_rules_duration_seconds_bucket{le=\"0.001\",ip_family=\"IPv4\"}",
             "kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv6\"} 1",

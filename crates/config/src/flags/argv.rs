@@ -15,8 +15,11 @@ pub fn normalize(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             _ => arg,
         }
     };
-    args.into_iter().map(fix).collect()
+    args.into_iter().map(fix).filter(|arg| !UNSET.iter().any(|unset| arg == unset)).collect()
 }
+
+/// Paths that are given as nothing, as templates of unit files have them: for pflag they are not given.
+const UNSET: [&str; 3] = ["--config=", "--kubeconfig=", "--write-config-to="];
 
 fn dashes(arg: &str) -> String {
     match arg.split_once('=') {
@@ -34,5 +37,11 @@ mod tests {
         let args = ["kube_proxy", "--proxy_mode=a_b", "--log_dir", "x_y", "-v", "-x_y", "--", "--a_b"];
         let want = ["kube_proxy", "--proxy-mode=a_b", "--log-dir", "x_y", "-v", "-x_y", "--", "--a_b"];
         assert_eq!(normalize(args.map(OsString::from)), want.map(OsString::from));
+    }
+
+    #[test]
+    fn empty_paths_are_not_given() {
+        let args = ["x", "--kubeconfig=", "--write_config_to=", "--config=", "--cluster-cidr="];
+        assert_eq!(normalize(args.map(OsString::from)), ["x", "--cluster-cidr="].map(OsString::from));
     }
 }
