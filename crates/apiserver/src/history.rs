@@ -69,6 +69,8 @@ impl Table {
     pub fn compact(&mut self, version: u64) {
         self.history.clear();
         self.forgotten = version;
+        // A list never names a version that cannot be watched.
+        self.known = self.known.max(version);
     }
 
     /// What happened after a version, in order.
