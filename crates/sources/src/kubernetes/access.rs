@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{AuthInfo, Kubeconfig};
+use kube::config::{AuthInfo, Kubeconfig, KubeconfigError};
 
 use super::{KubernetesError, Options};
 
@@ -157,7 +157,7 @@ fn from_file(path: &Path, master: Option<&str>) -> Result<Found, KubernetesError
         why: one_line(&why),
     };
     // Relative paths in it become relative to it.
-    let mut kubeconfig = Kubeconfig::read_from(path).map_err(|e| error(e.to_string()))?;
+    let mut kubeconfig = Kubeconfig::read_from(path).map_err(|e| error(kubeconfig_text(&e)))?;
     if let Some(master) = master {
         uri(master)?;
         let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
@@ -168,7 +168,7 @@ fn from_file(path: &Path, master: Option<&str>) -> Result<Found, KubernetesError
     let proxied =
         kubeconfig.clusters.iter().any(|c| c.cluster.as_ref().is_some_and(|c| c.proxy_url.is_some()));
     let ca = ca_of(&kubeconfig);
-    let config = Config::try_from(kubeconfig).map_err(|e| error(e.to_string()))?;
+    let config = Config::try_from(kubeconfig).map_err(|e| error(kubeconfig_text(&e)))?;
     if proxied {
         return Err(error("proxy-url is not supported: give the server's own address".into()));
     }
@@ -182,6 +182,17 @@ fn from_file(path: &Path, master: Option<&str>) -> Result<Found, KubernetesError
         token_file: None,
         runs_program,
     })
+}
+
+/// What is wrong with a kubeconfig. Of one that cannot be parsed only the place: the parser would show the lines around it,
+/// and tokens are in such lines.
+fn kubeconfig_text(error: &KubeconfigError) -> String {
+    let KubeconfigError::Parse(why) = error else { return error.to_string() };
+    let place = why.location().map_or("somewhere".into(), |at| {
+        let (line, column) = (at.line(), at.column());
+        format!("line {line}, column {column}")
+    });
+    format!("failed to parse kubeconfig YAML: {place}: this is no YAML, or not what belongs there")
 }
 
 /// The files that a kubeconfig names and that are read only when the client is made.

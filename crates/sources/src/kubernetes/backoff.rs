@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A try that was good for this long begins a new count. Not longer: a load balancer that ends connections every half
 /// minute must not make the pauses grow.
-const HEALTHY: Duration = Duration::from_secs(10);
+pub(super) const HEALTHY: Duration = Duration::from_secs(10);
 /// The longest wait before the first new try.
 const FIRST_TRY: Duration = Duration::from_millis(100);
 
@@ -38,11 +38,13 @@ impl Backoff {
         between(Duration::ZERO, FIRST_TRY.min(self.first))
     }
 
-    /// A stream that was open for this long has ended.
-    pub(super) fn was_open(&mut self, time: Duration) {
-        if time >= HEALTHY {
+    /// A stream that was open for this long has ended; returns whether that was long enough to forget what was before.
+    pub(super) fn was_open(&mut self, time: Duration) -> bool {
+        let healthy = time >= HEALTHY;
+        if healthy {
             self.tries = 0;
         }
+        healthy
     }
 }
 
@@ -66,9 +68,9 @@ mod tests {
             let least = if full == 100 { Duration::ZERO } else { ms(full) / 2 };
             assert!(pause >= least && pause <= ms(full), "{pause:?} of {full}");
         }
-        backoff.was_open(ms(9_000));
+        assert!(!backoff.was_open(ms(9_000)));
         assert!(backoff.pause() > ms(10_000));
-        backoff.was_open(ms(10_000));
+        assert!(backoff.was_open(ms(10_000)));
         assert!(backoff.pause() <= ms(100));
     }
 

@@ -10,6 +10,7 @@ use kube::{Client, Config};
 use tower::ServiceExt as _;
 
 use super::access::{Access, Found, one_line};
+use super::failure::auth_text;
 use super::{KubernetesError, Limits};
 
 /// An HTTP/1.1 connection holds this much that was not read yet.
@@ -31,18 +32,27 @@ pub(super) fn check(access: &Access) -> Result<(), KubernetesError> {
     if !found.runs_program {
         let error =
             |what: &str, why: String| KubernetesError::Credentials { what: what.into(), why: one_line(&why) };
-        found.config.rustls_client_config().map_err(|e| error(&found.ca, e.to_string()))?;
-        found.config.auth_layer().map_err(|e| error(&found.who, e.to_string()))?;
+        found.config.rustls_client_config().map_err(|e| error(&found.ca, text(&e)))?;
+        found.config.auth_layer().map_err(|e| error(&found.who, text(&e)))?;
     }
     Ok(())
 }
 
-/// A client with these credentials. Makes no connection, but runs the program that gives credentials, if there is one.
+/// What kube says, without the secrets in it.
+fn text(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Auth(error) => auth_text(error),
+        other => other.to_string(),
+    }
+}
+
+/// A client with these credentials. Makes no connection, but runs the program that gives credentials, if there is one,
+/// and waits for its end.
 pub(super) fn client(found: &Found, limits: &Limits) -> Result<Client, KubernetesError> {
     let config = &found.config;
     let error = |e: kube::Error| KubernetesError::Credentials {
-        what: format!("{}, {}", found.ca, found.who),
-        why: one_line(&e.to_string()),
+        what: if found.runs_program { found.who.clone() } else { format!("{}, {}", found.ca, found.who) },
+        why: one_line(&text(&e)),
     };
     let mut tls = config.rustls_client_config().map_err(error)?;
     // A resumed session would not check the server's certificate again.

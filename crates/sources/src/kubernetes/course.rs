@@ -4,7 +4,7 @@
 //!            +-----------> Stream --first events complete--+
 //!  (start) --+   refused: v                                +--> Watch --ended, cut--> Watch
 //!            +-----------> List ---------last page---------+      |
-//!            ^                                                    | 410, unreadable twice
+//!            ^                                                    | 410, unreadable twice, fruitless
 //!            +----------------------------------------------------+
 //! ```
 //!
@@ -16,9 +16,15 @@
 //!   back to life when another, lagging API server answers.
 //! * Only a server that does not get to the known version (504 "Too large resource version", again and again) is
 //!   asked for its newest state from etcd, in pages: it was restored from a backup, and its versions began again.
+//! * Watches that bring nothing again and again become a list: such a server knows the version no more, and does not say
+//!   so. A server that cannot be reached, or that is overloaded, is no such server: an outage ends without lists.
 
 /// Versions may be too large for this many times before the newest state is asked for.
 const TOO_LARGE_TWICE: u8 = 2;
+/// Watches from one version, one after the other, may be fruitless up to this before there is a list; see [`Barren`].
+const FRUITLESS: u8 = 6;
+/// From here on it is worth a word.
+const FRUITLESS_SAID: u8 = 3;
 
 /// The next request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,29 @@ pub(super) enum From {
     Newest,
 }
 
+/// How a watch was fruitless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Barren {
+    /// The server refused it, though it can be reached.
+    Refused,
+    /// It ended at once.
+    Ended,
+    /// An ERROR event.
+    Error,
+    /// Nothing came, not even a bookmark.
+    Silent,
+}
+
+impl Barren {
+    /// A stream that was accepted, and says an error or nothing, says more about its version than a refusal does.
+    fn weight(self) -> u8 {
+        match self {
+            Self::Refused | Self::Ended => 1,
+            Self::Error | Self::Silent => 2,
+        }
+    }
+}
+
 /// What came of a request, as far as the next one depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News<'a> {
@@ -78,6 +107,10 @@ pub(super) enum News<'a> {
     Away,
     /// Any other refusal.
     Refused,
+    /// The watch was good for nothing.
+    Fruitless(Barren),
+    /// The kind is gone from the server.
+    Absent,
 }
 
 /// How far one kind has got.
@@ -91,6 +124,8 @@ pub(super) struct Course {
     page: Option<String>,
     too_new: u8,
     unreadable_at: Option<String>,
+    fruitless: u8,
+    silent: bool,
 }
 
 impl Course {
@@ -120,6 +155,28 @@ impl Course {
     pub(super) fn advance(&mut self, version: String) {
         if self.watching {
             self.version = version;
+            (self.fruitless, self.silent) = (0, false);
+        }
+    }
+
+    /// Whether the last watch was silent, so that the silence of the next one is no good sign.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Whether watches have been fruitless so often that it should be said.
+    pub(super) fn is_barren(&self) -> bool {
+        self.fruitless >= FRUITLESS_SAID
+    }
+
+    fn was_fruitless(&mut self, how: Barren) {
+        self.fruitless += how.weight();
+        self.silent = how == Barren::Silent;
+        if self.fruitless >= FRUITLESS {
+            // A stream of first events is a watch, too: a proxy may let none through.
+            self.stream_refused |= !self.watching;
+            self.watching = false;
+            self.fruitless = 0;
         }
     }
 
@@ -143,7 +200,7 @@ impl Course {
             News::TooOld => self.newest |= page.is_none(),
             News::TooNew => {
                 self.watching = false;
-                self.too_new += 1;
+                self.too_new = self.too_new.saturating_add(1);
                 self.newest |= self.too_new >= TOO_LARGE_TWICE;
             }
             // Once may be the wire's fault. At the same place again, it is what the server has there: go around it.
@@ -155,7 +212,9 @@ impl Course {
             }
             News::Unreadable => self.unreadable_at = Some(self.version.clone()),
             News::Away => self.stream_refused = false,
-            News::Ended | News::Refused => {}
+            News::Fruitless(how) if self.watching || !self.stream_refused => self.was_fruitless(how),
+            News::Absent => *self = Self::default(),
+            News::Ended | News::Refused | News::Fruitless(_) => {}
         }
     }
 }
@@ -182,7 +241,10 @@ mod tests {
 
     #[test]
     fn courses() {
-        use News::{Away, Complete, Ended, NoEnd, Page, Refused, StreamRefused, TooNew, TooOld, Unreadable};
+        use News::{
+            Absent, Away, Complete, Ended, Fruitless, NoEnd, Page, Refused, StreamRefused, TooNew, TooOld,
+            Unreadable,
+        };
         let five = Complete { version: "5" };
         let listed = [StreamRefused, five];
         let with = |more: &[News<'static>]| [&listed[..], more].concat();
@@ -222,6 +284,19 @@ mod tests {
             (vec![Unreadable, Unreadable], list(From::Cache, None)),
             (vec![five, Unreadable, Unreadable], stream("5")),
             (vec![five, Unreadable, Unreadable, Unreadable, Unreadable], list(not_older("5"), None)),
+            (with(&[Fruitless(Barren::Refused); 5]), watch("5")),
+            (with(&[Fruitless(Barren::Refused); 6]), list(not_older("5"), None)),
+            (with(&[Fruitless(Barren::Ended); 6]), list(not_older("5"), None)),
+            (with(&[Fruitless(Barren::Silent); 2]), watch("5")),
+            (with(&[Fruitless(Barren::Silent); 3]), list(not_older("5"), None)),
+            (with(&[Fruitless(Barren::Error); 3]), list(not_older("5"), None)),
+            (with(&[Away; 20]), watch("5")),
+            (with(&[Refused; 20]), watch("5")),
+            (vec![Fruitless(Barren::Refused); 5], stream("")),
+            (vec![Fruitless(Barren::Refused); 6], list(From::Cache, None)),
+            (vec![Fruitless(Barren::Refused); 20], list(From::Cache, None)),
+            (vec![five, Absent], stream("")),
+            (with(&[TooOld, TooNew, Absent]), stream("")),
         ] {
             let mut course = Course::default();
             news.iter().for_each(|one| course.learn(*one));
@@ -241,6 +316,26 @@ mod tests {
         assert_eq!(course.step(), watch("6"));
         course.learn(News::Unreadable);
         assert_eq!(course.step(), stream("6"));
+    }
+
+    #[test]
+    fn whatever_comes_makes_a_watch_fruitful() {
+        let mut course = Course::default();
+        course.learn(News::Complete { version: "5" });
+        for version in ["6", "7"] {
+            (0..2).for_each(|_| course.learn(News::Fruitless(Barren::Silent)));
+            assert!(course.is_barren() && course.is_silent());
+            course.advance(version.into());
+            assert!(!course.is_barren() && !course.is_silent());
+            assert_eq!(course.step(), watch(version));
+        }
+    }
+
+    #[test]
+    fn any_number_of_versions_may_be_too_large() {
+        let mut course = Course::default();
+        (0..1000).for_each(|_| course.learn(News::TooNew));
+        assert_eq!(course.step(), stream(""));
     }
 
     #[test]

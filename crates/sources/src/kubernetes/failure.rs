@@ -4,7 +4,10 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use kube::client::AuthError;
+
 use super::event::Status;
+use super::link::About;
 use super::reason::Reason;
 
 /// A request that failed.
@@ -19,12 +22,14 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// The version that was asked for is larger than the server's.
     pub(super) too_new: bool,
+    /// The namespace is about to go: nothing may be made in it.
+    pub(super) terminating: bool,
 }
 
 impl Failure {
     /// One without an answer.
     pub(super) fn new(reason: Reason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into(), status: 0, retry_after: None, too_new: false }
+        Self { reason, text: text.into(), status: 0, retry_after: None, too_new: false, terminating: false }
     }
 
     /// What an answer says that is no success. `body` is its text, or the beginning of it.
@@ -52,14 +57,19 @@ impl Failure {
             status: code,
             retry_after: details.and_then(|d| d.retry_after_seconds).map(Duration::from_secs),
             too_new: named("ResourceVersionTooLarge") || message.contains("Too large resource version"),
+            terminating: named("NamespaceTerminating") || message.contains("it is being terminated"),
         }
     }
 
-    /// What went wrong on the way. `ca` is what the server's certificate is checked against.
-    pub(super) fn of_error(error: &(dyn Error + 'static), ca: &str) -> Self {
+    /// What went wrong on the way.
+    pub(super) fn of_error(error: &(dyn Error + 'static), about: &About) -> Self {
         let chain = chain(error);
+        // First of all: what others would find behind it may hold secrets.
+        if let Some(auth) = chain.iter().find_map(|one| one.downcast_ref::<AuthError>()) {
+            return Self::new(Reason::Unauthorized, format!("{}: {}", about.who, auth_text(auth)));
+        }
         if let Some(tls) = chain.iter().find_map(|one| one.downcast_ref::<rustls::Error>()) {
-            return Self::new(Reason::Tls, tls_text(tls, ca));
+            return Self::new(Reason::Tls, tls_text(tls, &about.ca));
         }
         let texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
         let says = |words: &str| texts.iter().any(|text| text.contains(words));
@@ -77,15 +87,17 @@ impl Failure {
         if legacy.is_some_and(hyper_util::client::legacy::Error::is_connect) || says("tcp connect error") {
             return Self::new(Reason::Connect, format!("no connection: {cause}"));
         }
-        if chain.iter().any(|one| one.is::<kube::client::AuthError>()) {
-            return Self::new(Reason::Unauthorized, format!("no credentials: {cause}"));
-        }
         Self::new(Reason::Cut, format!("the connection broke: {cause}"))
     }
 
     /// Whether the server has answered.
     pub(super) fn is_answer(&self) -> bool {
         self.status != 0
+    }
+
+    /// Whether the server has too much to do, or a proxy before it finds none: that says nothing about the request.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self.status, 429 | 502..=504)
     }
 
     /// Whether new credentials, or a new connection, may help.
@@ -123,6 +135,32 @@ fn status_line(code: u16) -> String {
         (0, _) => "the server gives an error without a code".into(),
         (code, Some(words)) => format!("{code} {words}"),
         (code, None) => code.to_string(),
+    }
+}
+
+/// Why there are no credentials, in words of our own: kube's hold the environment, the arguments and the output of a
+/// credential plugin, and with them its secrets.
+pub(super) fn auth_text(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecStart(why) => format!("the credential plugin cannot be run: {why}"),
+        AuthError::AuthExecRun { out, .. } => format!("the credential plugin ended with {}", out.status),
+        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
+            "what the credential plugin gave is no ExecCredential".into()
+        }
+        AuthError::ExecPluginFailed => "the credential plugin gave no status".into(),
+        AuthError::MalformedTokenExpirationDate(_) => "the end of the token's life is no date".into(),
+        AuthError::MissingCommand => "the kubeconfig names no command of the credential plugin".into(),
+        AuthError::ExecMissingClusterInfo => {
+            "the credential plugin wants to know the cluster, and the kubeconfig does not say it".into()
+        }
+        AuthError::InvalidBasicAuth(_) | AuthError::InvalidBearerToken(_) => {
+            "the token or password is more than one line, or no text".into()
+        }
+        AuthError::ReadTokenFile(why, file) => format!("cannot read the token in {}: {why}", file.display()),
+        AuthError::UnrefreshableTokenResponse => "the credential plugin gave no second token".into(),
+        AuthError::NoValidNativeRootCA(why) => format!("no CAs of the system: {why}"),
+        AuthError::AuthExec(why) => super::access::one_line(why),
+        _ => "the credential plugin or the auth-provider of the kubeconfig cannot be used".into(),
     }
 }
 

@@ -65,7 +65,36 @@ fn errors_on_the_way() {
     ] {
         // As a client hands it out: boxed, behind another error.
         let error = kube::Error::Service(Box::new(error));
-        let failure = Failure::of_error(&error, "the CA in /ca.crt");
+        let failure = Failure::of_error(&error, &about());
         assert_eq!((failure.reason, &*failure.text), (reason, text));
+    }
+}
+
+fn about() -> About {
+    About { url: "u".into(), ca: "the CA in /ca.crt".into(), who: "the answer of aws".into() }
+}
+
+#[test]
+fn what_a_credential_plugin_knows_stays_secret() {
+    use std::os::unix::process::ExitStatusExt;
+    let out = std::process::Output {
+        status: std::process::ExitStatus::from_raw(7 << 8),
+        stdout: b"secret".to_vec(),
+        stderr: b"secret".to_vec(),
+    };
+    let error =
+        AuthError::AuthExecRun { cmd: "KEY=\"secret\" \"aws\" \"secret\"".into(), out: Box::new(out) };
+    let failure = Failure::of_error(&kube::Error::Service(Box::new(error)), &about());
+    let expected = "the answer of aws: the credential plugin ended with exit status: 7";
+    assert_eq!((failure.reason, &*failure.text), (Reason::Unauthorized, expected));
+}
+
+#[test]
+fn namespaces_that_go_and_servers_that_are_away() {
+    let body = br#"{"message":"events \"web.\" is forbidden: unable to create new content in namespace x because it is being terminated","code":403}"#;
+    assert!(Failure::of_answer(403, None, body).terminating);
+    assert!(!Failure::of_answer(403, None, b"no").terminating);
+    for (code, expected) in [(400, false), (429, true), (500, false), (502, true), (503, true), (504, true)] {
+        assert_eq!(Failure::of_answer(code, None, b"").is_outage(), expected, "{code}");
     }
 }

@@ -3,16 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use http::Response;
-use kube::client::Body;
 use model::Change;
 
 use super::ask;
-use super::backoff::{Backoff, between};
-use super::course::{Course, News, Step};
+use super::backoff::{Backoff, HEALTHY, between};
+use super::course::{Barren, Course, News, Step};
 use super::failure::Failure;
 use super::hub::Hub;
-use super::link::Link;
+use super::link::{Answer, Link};
 use super::reason::Reason;
 use super::stats::count;
 use super::stream::Closed;
@@ -23,9 +21,11 @@ use super::watched::{Selectors, TARGETS, Target};
 const SHORT: Duration = Duration::from_secs(1);
 /// A stream may break this often, one after the other, before that is said.
 const BREAKS: u32 = 3;
-
-/// What is not required may be refused this often before the others stop to wait for it.
-const REFUSALS: u32 = 4;
+/// A version may be too old, or too new, this often, one time after the other, before that is said.
+const EXPIRIES: u32 = 2;
+/// A kind whose objects are known must be absent this often, and for as long as [`super::Limits::ask_again`], before
+/// they are given up: one server of several may be older, or not know all kinds yet.
+const ABSENCES: u32 = 3;
 
 /// Follows one kind.
 pub(super) struct Follower<'h, 'a> {
@@ -40,7 +40,9 @@ pub(super) struct Follower<'h, 'a> {
     selectors: Selectors,
     backoff: Backoff,
     breaks: u32,
-    refusals: u32,
+    expiries: u32,
+    absences: u32,
+    absent_since: Option<Instant>,
     /// Why it is done without, if it is.
     without: Option<Reason>,
 }
@@ -70,7 +72,9 @@ impl<'h, 'a> Follower<'h, 'a> {
             trouble: Trouble::new(object, limits.say_again),
             foreign_said: None,
             breaks: 0,
-            refusals: 0,
+            expiries: 0,
+            absences: 0,
+            absent_since: None,
             without: None,
         }
     }
@@ -85,6 +89,7 @@ impl<'h, 'a> Follower<'h, 'a> {
             let step = self.course.step();
             let outcome = self.take(&step).await;
             self.hub.stats.kind(self.index).connected.store(false, Relaxed);
+            self.hub.request_ended(self.index);
             let pause = self.judge(&step, outcome);
             self.hub.count(self.index);
             tokio::time::sleep(pause).await;
@@ -94,21 +99,22 @@ impl<'h, 'a> Follower<'h, 'a> {
 
     async fn take(&mut self, step: &Step) -> Outcome {
         self.count_step(step);
-        let response = match self.link.send(self.request(step)).await {
-            Ok(response) => response,
+        let answer = match self.link.send(self.request(step)).await {
+            Ok(answer) => answer,
             Err(failure) => return Outcome::Failed(failure),
         };
         self.without = None;
+        (self.absences, self.absent_since) = (0, None);
         match step {
-            Step::List { page, .. } => self.list(response, page.is_none()).await,
-            Step::Stream { .. } => self.watch(response, true).await,
-            Step::Watch { .. } => self.watch(response, false).await,
+            Step::List { page, .. } => self.list(answer, page.is_none()).await,
+            Step::Stream { .. } => self.watch(answer, true).await,
+            Step::Watch { .. } => self.watch(answer, false).await,
         }
     }
 
-    async fn watch(&mut self, response: Response<Body>, first: bool) -> Outcome {
+    async fn watch(&mut self, answer: Answer, first: bool) -> Outcome {
         let opened = Instant::now();
-        let (how, first_missing) = self.stream(response.into_body(), first).await;
+        let (how, first_missing) = self.stream(answer, first).await;
         Outcome::Closed { how, open: opened.elapsed(), first_missing }
     }
 
@@ -144,7 +150,6 @@ impl<'h, 'a> Follower<'h, 'a> {
             }
             Outcome::Listed { version, more: None } => {
                 self.course.learn(News::Complete { version: &version });
-                self.works();
                 Duration::ZERO
             }
             Outcome::Closed { how, open, first_missing } => self.closed(step, how, open, first_missing),
@@ -152,30 +157,47 @@ impl<'h, 'a> Follower<'h, 'a> {
     }
 
     fn closed(&mut self, step: &Step, how: Closed, open: Duration, first_missing: bool) -> Duration {
-        self.backoff.was_open(open);
-        if open >= SHORT {
+        if self.backoff.was_open(open) {
             self.breaks = 0;
         }
-        match how {
-            Closed::Error(failure) => return self.failed(step, failure),
+        let barren = match how {
+            Closed::Error(failure) => return self.refused(step, failure, Barren::Error),
             Closed::Unreadable(why) => return self.unreadable(&why),
             Closed::Broken(failure) => {
                 self.count_error(failure.reason);
                 self.course.learn(News::Ended);
                 return self.broken(step, failure);
             }
-            Closed::Silent => self.count_error(Reason::Timeout),
-            Closed::Ended => {
-                tracing::debug!(
-                    resource = self.target().watched.resource,
-                    ?open,
-                    "the server ended the stream"
-                );
+            Closed::Silent => {
+                self.count_error(Reason::Timeout);
+                Some(Barren::Silent)
             }
+            Closed::Ended { fruitless } => {
+                let resource = self.target().watched.resource;
+                tracing::debug!(resource, ?open, "the server ended the stream");
+                (fruitless && open < SHORT).then_some(Barren::Ended)
+            }
+        };
+        match barren {
+            // A server that knows no first events begins with an ordinary watch: nothing says where they end.
+            _ if first_missing => self.course.learn(News::NoEnd),
+            None => self.course.learn(News::Ended),
+            Some(barren) => self.fruitless(step, barren),
         }
-        // A server that knows no first events begins with an ordinary watch: nothing says where they end.
-        self.course.learn(if first_missing { News::NoEnd } else { News::Ended });
         if open < SHORT { self.backoff.pause() } else { between(Duration::ZERO, Duration::from_millis(50)) }
+    }
+
+    /// Nothing came of a watch. Once is no news.
+    fn fruitless(&mut self, step: &Step, how: Barren) {
+        self.course.learn(News::Fruitless(how));
+        if self.course.is_barren() {
+            let what = match how {
+                Barren::Silent => "nothing comes, not even a bookmark",
+                _ => "the server ends it at once",
+            };
+            let text = format!("{what}, again and again; if that goes on, a new list is asked for");
+            self.say(step, &Failure::new(Reason::Server, text));
+        }
     }
 
     /// A stream that breaks is no news; that it breaks again and again is.
@@ -203,38 +225,62 @@ impl<'h, 'a> Follower<'h, 'a> {
     }
 
     fn failed(&mut self, step: &Step, failure: Failure) -> Duration {
+        self.refused(step, failure, Barren::Refused)
+    }
+
+    /// No success; `barren` is what it means if it was a watch.
+    fn refused(&mut self, step: &Step, failure: Failure, barren: Barren) -> Duration {
         self.count_error(failure.reason);
-        let may_refuse = matches!(failure.status, 400 | 422);
-        if may_refuse && failure.text.contains("field label") && self.course.may_select_fields() {
-            self.course.learn(News::SelectorRefused);
-            return Duration::ZERO;
-        }
-        if may_refuse && matches!(step, Step::Stream { .. }) {
-            tracing::debug!(
-                resource = self.target().watched.resource,
-                "no stream of first events: {}",
-                failure.text
-            );
-            self.course.learn(News::StreamRefused);
+        if self.adapts(step, &failure) {
             return Duration::ZERO;
         }
         if failure.too_new || failure.reason == Reason::Expired {
-            self.course.learn(if failure.too_new { News::TooNew } else { News::TooOld });
-            tracing::info!(resource = self.target().watched.resource, "listing again: {}", failure.text);
-            return self.pause(&failure);
+            return self.expired(step, &failure);
         }
-        self.course.learn(if failure.is_answer() { News::Refused } else { News::Away });
-        if !self.target().watched.required && failure.is_answer() {
-            if matches!(failure.reason, Reason::Forbidden | Reason::NotFound) {
+        let is_optional = !self.target().watched.required;
+        match failure.reason {
+            Reason::NotFound if is_optional => return self.absent(step, &failure),
+            Reason::Forbidden if is_optional => {
+                self.course.learn(News::Refused);
                 return self.do_without(step, &failure);
             }
-            self.refusals += 1;
-            if self.refusals >= REFUSALS {
-                self.hub.listed(self.index);
-            }
+            _ => {}
         }
+        self.course.learn(match barren {
+            Barren::Error if !failure.is_outage() => News::Fruitless(Barren::Error),
+            _ if !failure.is_answer() => News::Away,
+            barren if failure.reason == Reason::Server && !failure.is_outage() => News::Fruitless(barren),
+            _ => News::Refused,
+        });
         self.say(step, &failure);
         self.pause(&failure)
+    }
+
+    /// Whether the server refuses a way of asking, and there is another one.
+    fn adapts(&mut self, step: &Step, failure: &Failure) -> bool {
+        let may_refuse = matches!(failure.status, 400 | 422);
+        if may_refuse && failure.text.contains("field label") && self.course.may_select_fields() {
+            self.course.learn(News::SelectorRefused);
+            return true;
+        }
+        let refused = may_refuse && matches!(step, Step::Stream { .. });
+        if refused {
+            let resource = self.target().watched.resource;
+            tracing::debug!(resource, "no stream of first events: {}", failure.text);
+            self.course.learn(News::StreamRefused);
+        }
+        refused
+    }
+
+    /// The server does not know the version any more, or not yet.
+    fn expired(&mut self, step: &Step, failure: &Failure) -> Duration {
+        self.course.learn(if failure.too_new { News::TooNew } else { News::TooOld });
+        tracing::info!(resource = self.target().watched.resource, "listing again: {}", failure.text);
+        self.expiries = self.expiries.saturating_add(1);
+        if self.expiries >= EXPIRIES {
+            self.say(step, failure);
+        }
+        self.pause(failure)
     }
 
     /// What the server wants, but never less than ours.
@@ -243,13 +289,27 @@ impl<'h, 'a> Follower<'h, 'a> {
         failure.retry_after.map_or(ours, |theirs| theirs.min(Duration::from_secs(120)).max(ours))
     }
 
+    /// The server knows no such kind, which is not needed.
+    fn absent(&mut self, step: &Step, failure: &Failure) -> Duration {
+        self.absences = self.absences.saturating_add(1);
+        let since = self.absent_since.get_or_insert_with(Instant::now).elapsed();
+        let is_sure = self.absences >= ABSENCES && since >= self.hub.limits.ask_again;
+        if self.hub.books[self.index].borrow().len() > 0 && !is_sure {
+            self.course.learn(News::Refused);
+            self.say(step, failure);
+            return self.pause(failure);
+        }
+        let mut book = self.hub.books[self.index].borrow_mut();
+        book.begin();
+        book.commit(&mut |change| self.hub.send(change));
+        drop(book);
+        // A watch that went on from where it was would not bring back what was given up.
+        self.course.learn(News::Absent);
+        self.do_without(step, failure)
+    }
+
     /// It is absent, or forbidden: nothing needs it.
     fn do_without(&mut self, step: &Step, failure: &Failure) -> Duration {
-        if failure.reason == Reason::NotFound {
-            let mut book = self.hub.books[self.index].borrow_mut();
-            book.begin();
-            book.commit(&mut |change| self.hub.send(change));
-        }
         if self.without.replace(failure.reason) != Some(failure.reason) {
             let line = self.line(step, failure);
             match failure.reason {
@@ -276,8 +336,34 @@ impl<'h, 'a> Follower<'h, 'a> {
         trouble::line(self.target(), verb, &self.link.about(), self.link.is_cluster_ip(), failure)
     }
 
+    /// How long a stream must not have failed before it works. One that has broken again and again must last longer:
+    /// else each break would be said, and each time that it works again.
+    pub(super) fn settles_after(&self) -> Duration {
+        if self.breaks >= BREAKS { HEALTHY } else { SHORT }
+    }
+
+    /// Whether something is to be taken back once a watch works.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.trouble.is_on() || self.expiries > 0
+    }
+
+    /// A whole list came. That ends what was said, but for versions that are refused again and again: whether this one
+    /// is good shows only in a watch.
+    pub(super) fn listed(&mut self) {
+        if self.expiries < EXPIRIES {
+            self.works();
+        }
+        self.hub.listed(self.index);
+    }
+
+    /// A watch has not failed for long enough.
+    pub(super) fn settled(&mut self) {
+        self.expiries = 0;
+        self.works();
+    }
+
     /// It works: ends what was said.
-    pub(super) fn works(&mut self) {
+    fn works(&mut self) {
         let change = self.trouble.end();
         self.tell(change);
     }

@@ -32,6 +32,8 @@ pub(super) struct Hub<'a> {
     snapshot_told: Cell<bool>,
     /// When the last byte of a list or of first events came.
     received: Cell<Option<Instant>>,
+    /// The same for the list of each kind that is on its way now.
+    arriving: Cell<[Option<Instant>; TARGETS.len()]>,
 }
 
 impl<'a> Hub<'a> {
@@ -55,6 +57,7 @@ impl<'a> Hub<'a> {
             synced: Cell::new(false),
             snapshot_told: Cell::new(false),
             received: Cell::new(None),
+            arriving: Cell::new([None; TARGETS.len()]),
         }
     }
 
@@ -88,6 +91,11 @@ impl<'a> Hub<'a> {
         }
     }
 
+    /// The kinds whose first list is not there yet.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = usize> {
+        self.awaited.get().into_iter().enumerate().filter_map(|(index, awaited)| awaited.then_some(index))
+    }
+
     /// Says [`Change::Synced`], once.
     pub(super) fn sync(&self) {
         if !self.synced.replace(true) {
@@ -117,7 +125,24 @@ impl<'a> Hub<'a> {
         self.stats.kind(index).bytes.fetch_add(bytes as u64, Relaxed);
         if is_list {
             self.received.set(Some(Instant::now()));
+            self.arrives(index, Some(Instant::now()));
         }
+    }
+
+    /// The request of a kind is over: what came of a list that failed is no progress.
+    pub(super) fn request_ended(&self, index: usize) {
+        self.arrives(index, None);
+    }
+
+    fn arrives(&self, index: usize, at: Option<Instant>) {
+        let mut arriving = self.arriving.get();
+        arriving[index] = at;
+        self.arriving.set(arriving);
+    }
+
+    /// Whether the list of a kind that is on its way has got on within this time.
+    pub(super) fn gets_on(&self, index: usize, time: Duration) -> bool {
+        self.arriving.get()[index].is_some_and(|at| at.elapsed() < time)
     }
 
     /// Whether a list has got on within this time.

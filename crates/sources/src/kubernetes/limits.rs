@@ -13,6 +13,9 @@ pub struct Limits {
     pub ping_answer: Duration,
     /// The head of an answer must be there within this time (30 s).
     pub answer: Duration,
+    /// What is not required may be listed this much later than what is, before nothing waits for it any more; more as long
+    /// as its list gets on (5 s).
+    pub grace: Duration,
     /// A list, or the first events of a watch, may pause for this long (30 s).
     pub list_silence: Duration,
     /// A watch may be silent for this long (85 s): bookmarks come about every minute. It is what finds a frozen server
@@ -40,6 +43,7 @@ impl Default for Limits {
             ping_every: seconds(10),
             ping_answer: seconds(10),
             answer: seconds(30),
+            grace: seconds(5),
             list_silence: seconds(30),
             watch_silence: seconds(85),
             retry_first: Duration::from_millis(500),

@@ -11,46 +11,52 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use kube::Client;
 use kube::client::Body;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::Limits;
 use super::access::Access;
-use super::connect::client;
 use super::failure::Failure;
+use super::maker::{Made, Maker};
 use super::reason::Reason;
-use super::{KubernetesError, Limits};
 
 /// Of the body of an answer that is no success, this much is read.
 const ERROR_BODY: usize = 64 << 10;
 /// Who asks.
 const AGENT: &str = concat!("towpath/", env!("CARGO_PKG_VERSION"));
+/// A request that makes a connection is waited for no longer than this: it may be one that is never answered.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Makes requests; makes its client anew when credentials change.
 pub(super) struct Link {
-    access: Access,
     limits: Limits,
-    made: RefCell<Option<Made>>,
-    generation: Cell<u64>,
-    about: RefCell<About>,
+    maker: Maker,
     /// The last token that was read from a file.
     token: RefCell<Option<String>>,
     /// The client that has a connection, as far as is known.
     connected: Cell<u64>,
     /// Held by the request that makes a connection; see [`Link::turn`].
     connecting: Mutex<()>,
+    connecting_since: Cell<Instant>,
+    /// When bytes came last, and over which client.
+    heard: Cell<(u64, Instant)>,
 }
 
-#[derive(Clone)]
-struct Made {
-    client: Client,
-    digest: u64,
-    token_file: Option<Arc<Path>>,
+/// The body of an answer that is a success.
+pub(super) struct Answer {
+    body: Body,
     generation: u64,
+}
+
+impl Answer {
+    /// The body alone.
+    pub(super) fn into_body(self) -> Body {
+        self.body
+    }
 }
 
 /// What a client talks to, for people.
@@ -67,17 +73,16 @@ pub(super) struct About {
 impl Link {
     /// Makes no client yet, and no request.
     pub(super) fn new(access: Access, limits: Limits) -> Self {
-        let about =
-            About { url: "the API server".into(), ca: "its CA".into(), who: "the credentials".into() };
-        let (made, generation) = (RefCell::new(None), Cell::new(0));
-        let (connected, connecting) = (Cell::new(0), Mutex::new(()));
-        let (about, token) = (RefCell::new(about), RefCell::default());
-        Self { access, limits, made, generation, about, token, connected, connecting }
+        let maker = Maker::new(access, limits.clone());
+        let now = Instant::now();
+        let (connected, heard) = (Cell::new(0), Cell::new((0, now)));
+        let (connecting, connecting_since) = (Mutex::new(()), Cell::new(now));
+        Self { limits, maker, token: RefCell::default(), connected, connecting, connecting_since, heard }
     }
 
     /// Whether the server's address is a ClusterIP.
     pub(super) fn is_cluster_ip(&self) -> bool {
-        self.access.is_cluster_ip()
+        self.maker.is_cluster_ip()
     }
 
     /// How long an answer may take.
@@ -87,37 +92,59 @@ impl Link {
 
     /// What the present client talks to, or the last one did.
     pub(super) fn about(&self) -> About {
-        self.about.borrow().clone()
+        self.maker.about()
+    }
+
+    /// Looks whether the files of the credentials have changed.
+    pub(super) fn refresh(&self) {
+        self.maker.refresh();
     }
 
     /// Makes a request and waits for the head of its answer. What is no success is a [`Failure`].
-    pub(super) async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, Failure> {
+    pub(super) async fn send(&self, request: Request<Vec<u8>>) -> Result<Answer, Failure> {
         let turn = self.turn().await;
-        let made = self.made()?;
+        let made = self.maker.made().await?;
+        let began = Instant::now();
         let result = self.answer(&made, request).await;
         drop(turn);
+        let generation = made.generation;
+        let is_good = || !made.runs_program && self.has_heard(generation, began);
         match &result {
-            Err(failure) if failure.wants_new_client() => self.discard(made.generation),
+            // It is this request that hangs: the client is good, and others use it.
+            Err(failure) if failure.reason == Reason::Timeout && is_good() => {}
+            Err(failure) if failure.wants_new_client() => self.maker.discard(generation),
             Err(failure) if !failure.is_answer() => self.connected.set(0),
-            _ => self.connected.set(made.generation),
+            _ => self.connected.set(generation),
         }
-        result
+        let answer = |response: Response<Body>| Answer { body: response.into_body(), generation };
+        result.map(answer).map_err(|failure| self.maker.blame(failure))
     }
 
-    /// While there is no connection, waits for the request that makes one, if there is such a request: over HTTP/2 the
-    /// others then share it. However that request ends, all go on.
+    /// While there is no connection, waits a little for the request that makes one, if there is such a request: over HTTP/2
+    /// the others then share it. However that request ends, all go on.
     async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        let is_connected = self.connected.get() != 0 && self.connected.get() == self.generation.get();
-        if is_connected && self.made.borrow().is_some() {
+        if self.connected.get() != 0 && self.connected.get() == self.maker.generation() {
             return None;
         }
-        match self.connecting.try_lock() {
-            Ok(turn) => Some(turn),
-            Err(_) => {
-                drop(self.connecting.lock().await);
-                None
-            }
+        if let Ok(turn) = self.connecting.try_lock() {
+            self.connecting_since.set(Instant::now());
+            return Some(turn);
         }
+        let left = PATIENCE.saturating_sub(self.connecting_since.get().elapsed());
+        drop(tokio::time::timeout(left, self.connecting.lock()).await);
+        None
+    }
+
+    fn hear(&self, generation: u64) {
+        // What comes over a client that was replaced says nothing about the one that is used.
+        if generation >= self.heard.get().0 {
+            self.heard.set((generation, Instant::now()));
+        }
+    }
+
+    fn has_heard(&self, generation: u64, since: Instant) -> bool {
+        let (heard, at) = self.heard.get();
+        heard == generation && at > since
     }
 
     async fn answer(&self, made: &Made, mut request: Request<Vec<u8>>) -> Result<Response<Body>, Failure> {
@@ -126,7 +153,8 @@ impl Link {
             request.headers_mut().insert(http::header::AUTHORIZATION, self.bearer(file)?);
         }
         let response = self.in_time(made.client.send(request.map(Body::from))).await?;
-        let response = response.map_err(|error| Failure::of_error(&error, &self.about().ca))?;
+        let response = response.map_err(|error| Failure::of_error(&error, &self.about()))?;
+        self.hear(made.generation);
         if response.status().is_success() {
             return Ok(response);
         }
@@ -166,59 +194,27 @@ impl Link {
     /// The next bytes of a body; `None` at its end. A pause above `limit` is [`Silence`].
     pub(super) async fn read(
         &self,
-        body: &mut Body,
+        answer: &mut Answer,
         limit: Duration,
     ) -> Result<Result<Option<hyper::body::Bytes>, Failure>, Silence> {
         loop {
-            let frame = tokio::time::timeout(limit, body.frame()).await.map_err(|_| Silence)?;
+            let frame = tokio::time::timeout(limit, answer.body.frame()).await.map_err(|_| Silence)?;
             match frame {
                 None => return Ok(Ok(None)),
                 Some(Err(error)) => {
-                    self.connected.set(0);
-                    return Ok(Err(Failure::of_error(&error, &self.about().ca)));
+                    if self.connected.get() == answer.generation {
+                        self.connected.set(0);
+                    }
+                    return Ok(Err(Failure::of_error(&error, &self.about())));
                 }
                 Some(Ok(frame)) => {
+                    self.hear(answer.generation);
                     if let Ok(bytes) = frame.into_data() {
                         return Ok(Ok(Some(bytes)));
                     }
                 }
             }
         }
-    }
-
-    /// Looks whether the files of the credentials have changed: a new client is made if so. Watches that are open go on.
-    pub(super) fn refresh(&self) {
-        let known = self.made.borrow().as_ref().map(|made| (made.digest, made.generation));
-        if let Some((digest, generation)) = known
-            && self.access.find().is_ok_and(|found| found.digest != digest)
-        {
-            tracing::info!("kubernetes: credentials have changed, connecting anew");
-            self.discard(generation);
-        }
-    }
-
-    /// The next request makes a new client, unless that has happened since this one.
-    fn discard(&self, generation: u64) {
-        let mut made = self.made.borrow_mut();
-        if made.as_ref().is_some_and(|made| made.generation == generation) {
-            *made = None;
-        }
-    }
-
-    fn made(&self) -> Result<Made, Failure> {
-        if let Some(made) = &*self.made.borrow() {
-            return Ok(made.clone());
-        }
-        let unusable = |error: KubernetesError| Failure::new(Reason::Unauthorized, error.to_string());
-        let found = self.access.find().map_err(unusable)?;
-        let client = client(&found, &self.limits).map_err(unusable)?;
-        let url = found.config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        self.generation.set(self.generation.get() + 1);
-        let token_file = found.token_file.map(Arc::from);
-        let made = Made { client, digest: found.digest, token_file, generation: self.generation.get() };
-        self.about.replace(About { url, ca: found.ca, who: found.who });
-        *self.made.borrow_mut() = Some(made.clone());
-        Ok(made)
     }
 }
 

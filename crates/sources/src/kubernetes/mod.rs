@@ -1,7 +1,7 @@
 //! A Kubernetes API server as a source: Services, EndpointSlices, this Node, ServiceCIDRs and Namespaces.
 //!
 //! ```text
-//!  kubeconfig, pod --> Access --> Link (kube's credentials; HTTP/2, limits of time)
+//!  kubeconfig, pod --> Access --> Maker --> Link (kube's credentials; HTTP/2, limits of time)
 //!                                  |
 //!      one Follower a kind:  Course (what to ask next) --> request --> body
 //!                                                                       |
@@ -16,7 +16,9 @@
 //! * an upsert is sent only when the object differs from what was sent; objects themselves are not kept;
 //! * after the first list, a list is taken over wholly, as one batch, or not at all;
 //! * whatever the server does, what is known stays in force; only a complete list, or a DELETED event, removes an object;
-//! * nothing needs a restart: credentials, CAs and the kubeconfig are read again when they change or are refused;
+//! * nothing needs a restart: credentials, CAs and the kubeconfig are read again when they change or are refused; until
+//!   they can be read, the ones of before stay in use;
+//! * one request that hangs, and a kind that is not required, hold nothing else up;
 //! * memory is bounded by names and fingerprints, and one object at a time (16 MiB at the most) while it is read;
 //! * everything runs on the one thread that [`Kubernetes::run`] blocks; a sink that waits makes the server wait.
 
@@ -30,9 +32,11 @@ mod error;
 mod event;
 mod failure;
 mod follow;
+mod grace;
 mod hub;
 mod limits;
 mod link;
+mod maker;
 mod objects;
 mod pieces;
 mod posts;
@@ -56,7 +60,6 @@ use std::time::Duration;
 
 use model::Change;
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
 
 use crate::StopSignal;
 use crate::k8s::Kind;
@@ -72,6 +75,10 @@ pub use reason::Reason;
 pub use requests::{About, EventRequest, Requests};
 pub use stats::{KindStats, Stats};
 pub use watched::{WATCHED, Watched};
+
+/// Threads for names that are looked up, and for credential plugins. Of the latter, those that hang hold one each, see
+/// [`maker::Maker`]; else two are in use, and the others are never made.
+const BLOCKING: usize = 16;
 
 /// What to watch, and how to get there.
 #[derive(Debug)]
@@ -130,7 +137,7 @@ pub struct Kubernetes {
     access: Access,
     stats: Arc<Stats>,
     requests: Requests,
-    waiting: mpsc::Receiver<requests::Request>,
+    waiting: requests::Waiting,
 }
 
 impl Kubernetes {
@@ -169,7 +176,7 @@ impl Kubernetes {
     pub fn run(self, stop: &StopSignal, sink: &mut dyn FnMut(Change) -> bool) -> Result<(), KubernetesError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(4)
+            .max_blocking_threads(BLOCKING)
             .build()
             .map_err(KubernetesError::Runtime)?;
         let result = runtime.block_on(self.run_until(stop, sink));
@@ -214,6 +221,7 @@ impl Kubernetes {
                 follow(3),
                 follow(4),
                 Box::pin(restoring),
+                Box::pin(grace::wait(&hub)),
                 Box::pin(worker::serve(&link, &hub.limits, &node, waiting)),
             )
         };
@@ -233,8 +241,11 @@ impl Kubernetes {
 pub fn get(options: Options, path: &str) -> Result<serde_json::Value, KubernetesError> {
     let access = Access::choose(&options, &Surroundings::real())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(KubernetesError::Runtime)?;
     let link = Link::new(access, options.limits);
-    let result = runtime.map_err(KubernetesError::Runtime)?.block_on(worker::get(&link, path));
+    let result = runtime.block_on(worker::get(&link, path));
+    // A plugin that hangs is not waited for.
+    runtime.shutdown_background();
     result.map_err(|failure| KubernetesError::Answer {
         url: link.about().url,
         path: path.to_owned(),

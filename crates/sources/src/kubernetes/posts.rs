@@ -23,7 +23,9 @@ pub(super) struct Posts {
     written: FxHashMap<EventRequest, Written>,
     may: f64,
     counted: Instant,
-    off: bool,
+    off_until: Option<Instant>,
+    /// It was said that none are written.
+    said_off: bool,
 }
 
 #[derive(Debug)]
@@ -35,22 +37,31 @@ struct Written {
 
 impl Default for Posts {
     fn default() -> Self {
-        Self { written: FxHashMap::default(), may: BURST, counted: Instant::now(), off: false }
+        let counted = Instant::now();
+        Self { written: FxHashMap::default(), may: BURST, counted, off_until: None, said_off: false }
     }
 }
 
 impl Posts {
-    /// Writes none any more.
-    pub(super) fn turn_off(&mut self) {
-        self.off = true;
+    /// Writes none for this long. Returns whether that is news.
+    pub(super) fn turn_off(&mut self, time: Duration) -> bool {
+        self.off_until = Instant::now().checked_add(time);
+        !std::mem::replace(&mut self.said_off, true)
+    }
+
+    /// One was written.
+    pub(super) fn may_be_written(&mut self) {
+        if std::mem::take(&mut self.said_off) {
+            tracing::info!("api: Events can be written again");
+        }
     }
 
     /// The Event to write for this request, if one is to be written.
     pub(super) fn next(&mut self, node: &str, event: EventRequest) -> Option<Value> {
-        if self.off {
+        let now = Instant::now();
+        if self.off_until.is_some_and(|until| now < until) {
             return None;
         }
-        let now = Instant::now();
         let life = |written: &Written| if written.merged > 0 { MERGE * 2 } else { MERGE };
         self.written.retain(|_, written| now.duration_since(written.at) < life(written));
         if let Some(written) = self.written.get_mut(&event)
@@ -129,9 +140,13 @@ mod tests {
         assert_eq!(more, 8, "ten at once in all");
         posts.counted -= ONE_MORE;
         assert!(posts.next("n", event("later")).is_some());
-        posts.turn_off();
+        assert!(posts.turn_off(MERGE) && !posts.turn_off(MERGE), "it is said once");
         posts.counted -= ONE_MORE;
         assert!(posts.next("n", event("off")).is_none());
+        posts.off_until = Some(Instant::now());
+        assert!(posts.next("n", event("off")).is_some(), "and tried again");
+        posts.may_be_written();
+        assert!(posts.turn_off(MERGE), "a second time is news");
     }
 
     #[test]

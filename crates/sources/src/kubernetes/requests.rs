@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-/// Requests that may wait; what comes on top of them is dropped.
+/// Events that may wait; what comes on top of them is dropped.
 const QUEUE: usize = 64;
+/// Taints that may wait. There are as many as the agent knows keys: one.
+const TAINTS: usize = 8;
 
 /// What an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,33 +38,37 @@ pub struct EventRequest {
     pub warning: bool,
 }
 
-/// One request that waits.
+/// What waits.
 #[derive(Debug)]
-pub(super) enum Request {
-    Event(EventRequest),
-    RemoveTaint(String),
+pub(super) struct Waiting {
+    pub(super) events: mpsc::Receiver<EventRequest>,
+    /// The keys of taints. On their own: they wait for no Event.
+    pub(super) taints: mpsc::Receiver<String>,
 }
 
 /// Takes requests; they are handled by the thread that [`super::Kubernetes::run`] blocks. Copies are cheap.
 #[derive(Clone, Debug)]
 pub struct Requests {
-    queue: mpsc::Sender<Request>,
+    events: mpsc::Sender<EventRequest>,
+    taints: mpsc::Sender<String>,
 }
 
 impl Requests {
-    pub(super) fn pair() -> (Self, mpsc::Receiver<Request>) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        (Self { queue }, waiting)
+    pub(super) fn pair() -> (Self, Waiting) {
+        let ((events, waiting_events), (taints, waiting_taints)) =
+            (mpsc::channel(QUEUE), mpsc::channel(TAINTS));
+        (Self { events, taints }, Waiting { events: waiting_events, taints: waiting_taints })
     }
 
     /// Asks for an Event. Equal ones are merged, and few are written in a short time. Never waits; `false` when the queue
     /// is full or nobody handles it any more.
     pub fn event(&self, event: EventRequest) -> bool {
-        self.queue.try_send(Request::Event(event)).is_ok()
+        self.events.try_send(event).is_ok()
     }
 
-    /// Asks for every taint with this key to be taken off the own Node, as long as it takes. Never waits.
+    /// Asks for every taint with this key to be taken off the own Node, as long as it takes. Never waits, and is not held
+    /// up by Events.
     pub fn remove_taint(&self, key: impl Into<String>) -> bool {
-        self.queue.try_send(Request::RemoveTaint(key.into())).is_ok()
+        self.taints.try_send(key.into()).is_ok()
     }
 }

@@ -1,23 +1,17 @@
 //! Reading the bodies of lists and watches into the book of their kind.
 
-use std::time::{Duration, Instant};
-
-use http::Response;
-use kube::client::Body;
+use std::time::Instant;
 
 use super::course::News;
 use super::event::{self, Event, Line};
 use super::failure::Failure;
 use super::follow::{Follower, Outcome};
-use super::link::Silence;
+use super::link::{Answer, Silence};
 use super::objects::Verdict;
 use super::pieces::{Lines, Piece};
 use super::reason::Reason;
 use super::scan::text_at;
 use super::splitter::{ListSplitter, NotAList};
-
-/// A stream that has not failed for this long works.
-const SETTLED: Duration = Duration::from_secs(1);
 
 /// First events may take this many times the longest silence; a list has no such limit, and is asked for instead.
 const FIRST_EVENTS: u32 = 4;
@@ -26,7 +20,10 @@ const FIRST_EVENTS: u32 = 4;
 #[derive(Debug)]
 pub(super) enum Closed {
     /// The server ended it.
-    Ended,
+    Ended {
+        /// Nothing had come.
+        fruitless: bool,
+    },
     /// Nothing came for too long.
     Silent,
     /// It broke off.
@@ -39,12 +36,13 @@ pub(super) enum Closed {
 
 impl Follower<'_, '_> {
     /// Reads a watch. `first`: it begins with the whole state. Returns whether the end of that is missing, too.
-    pub(super) async fn stream(&mut self, mut body: Body, first: bool) -> (Closed, bool) {
+    pub(super) async fn stream(&mut self, mut body: Answer, first: bool) -> (Closed, bool) {
         let (mut first_missing, opened) = (first, Instant::now());
         let patience = self.hub.limits.list_silence * FIRST_EVENTS;
         if first {
             self.hub.books[self.index].borrow_mut().begin();
         }
+        let mut fruitless = true;
         let mut lines = Lines::new(self.hub.limits.object);
         self.hub.stats.kind(self.index).connected.store(true, std::sync::atomic::Ordering::Relaxed);
         loop {
@@ -53,35 +51,37 @@ impl Follower<'_, '_> {
                 // A server that does not know of first events, and always has events.
                 _ if first_missing && opened.elapsed() > patience => return (Closed::Silent, true),
                 Ok(None) if lines.is_inside() => return (cut_off("a watch"), first_missing),
-                Ok(None) => return (Closed::Ended, first_missing),
+                Ok(None) => return (Closed::Ended { fruitless }, first_missing),
                 Ok(Some(bytes)) => bytes,
             };
+            fruitless = false;
             let result = lines.feed(&bytes, |piece| self.line_of_watch(piece, &mut first_missing));
             self.hub.count(self.index);
             if let Err(closed) = result {
                 return (closed, first_missing);
             }
-            if !first_missing && opened.elapsed() >= SETTLED {
-                self.works();
+            if !first_missing && opened.elapsed() >= self.settles_after() {
+                self.settled();
             }
         }
     }
 
     /// The next bytes of a body.
-    async fn next(&mut self, body: &mut Body, is_list: bool) -> Result<Option<hyper::body::Bytes>, Closed> {
+    async fn next(&mut self, body: &mut Answer, is_list: bool) -> Result<Option<hyper::body::Bytes>, Closed> {
         let limits = &self.hub.limits;
         let limit = if is_list { limits.list_silence } else { limits.watch_silence };
-        let since = Instant::now();
+        let (since, settles) = (Instant::now(), self.settles_after());
         loop {
-            let settling = self.trouble.is_on() && !is_list && since.elapsed() < SETTLED;
+            let quiet_is_good = !is_list && !self.course.is_silent();
+            let settling = quiet_is_good && self.is_unsettled() && since.elapsed() < settles;
             let left = limit.saturating_sub(since.elapsed());
-            match self.link.read(body, if settling { left.min(SETTLED) } else { left }).await {
+            match self.link.read(body, if settling { left.min(settles) } else { left }).await {
                 Ok(Ok(bytes)) => {
                     self.hub.receive(self.index, bytes.as_ref().map_or(0, |bytes| bytes.len()), is_list);
                     return Ok(bytes);
                 }
                 Ok(Err(failure)) => return Err(Closed::Broken(failure)),
-                Err(Silence) if settling && since.elapsed() < limit => self.works(),
+                Err(Silence) if settling && since.elapsed() < limit => self.settled(),
                 Err(Silence) => return Err(Closed::Silent),
             }
         }
@@ -176,22 +176,21 @@ impl Follower<'_, '_> {
     /// The whole state is there.
     fn complete(&mut self) {
         self.hub.books[self.index].borrow_mut().commit(&mut |change| self.hub.send(change));
-        self.works();
-        self.hub.listed(self.index);
+        self.listed();
     }
 
     /// Reads a list, or a page of one.
-    pub(super) async fn list(&mut self, response: Response<Body>, first_page: bool) -> Outcome {
+    pub(super) async fn list(&mut self, answer: Answer, first_page: bool) -> Outcome {
         if first_page {
             self.hub.books[self.index].borrow_mut().begin();
         }
-        match self.pages(response.into_body()).await {
+        match self.pages(answer).await {
             Ok(listed) => listed,
             Err(failure) => Outcome::Failed(failure),
         }
     }
 
-    async fn pages(&mut self, mut body: Body) -> Result<Outcome, Failure> {
+    async fn pages(&mut self, mut body: Answer) -> Result<Outcome, Failure> {
         let mut splitter = ListSplitter::new(self.hub.limits.object);
         let bad = |error: NotAList| {
             let text = format!("what came is no list: byte {}: expected {}", error.offset, error.expected);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::Limits;
 use super::backoff::Backoff;
@@ -13,7 +12,7 @@ use super::failure::Failure;
 use super::link::Link;
 use super::posts::Posts;
 use super::reason::Reason;
-use super::requests::{self, EventRequest};
+use super::requests::{EventRequest, Waiting};
 use super::trouble::rule;
 
 /// An Event is tried this often before it is given up.
@@ -22,29 +21,20 @@ const TRIES: u32 = 5;
 const OBJECT_LIMIT: usize = 16 << 20;
 
 /// Handles requests for ever.
-pub(super) async fn serve(
-    link: &Link,
-    limits: &Limits,
-    node: &str,
-    mut waiting: mpsc::Receiver<requests::Request>,
-) {
-    let (taints, mut waiting_taints) = mpsc::unbounded_channel();
+pub(super) async fn serve(link: &Link, limits: &Limits, node: &str, waiting: Waiting) {
+    let Waiting { mut events, mut taints } = waiting;
     let mut posts = Posts::default();
-    let dispatch = async {
-        while let Some(request) = waiting.recv().await {
-            match request {
-                requests::Request::Event(event) => post(link, limits, node, &mut posts, event).await,
-                // Bounded by the queue before it, and by the number of keys that the agent knows.
-                requests::Request::RemoveTaint(key) => drop(taints.send(key)),
-            }
+    let write = async {
+        while let Some(event) = events.recv().await {
+            post(link, limits, node, &mut posts, event).await;
         }
     };
     let untaint = async {
-        while let Some(key) = waiting_taints.recv().await {
+        while let Some(key) = taints.recv().await {
             remove_taint(link, limits, node, &key).await;
         }
     };
-    tokio::join!(dispatch, untaint);
+    tokio::join!(write, untaint);
 }
 
 /// Writes an Event, unless it is one too many.
@@ -55,25 +45,35 @@ async fn post(link: &Link, limits: &Limits, node: &str, posts: &mut Posts, event
     let mut backoff = Backoff::new(limits.retry_first, limits.retry_last);
     for _ in 0..TRIES {
         let failure = match link.send(request(Method::POST, &path, "application/json", &body)).await {
-            Ok(_) => return,
+            Ok(_) => return posts.may_be_written(),
             Err(failure) => failure,
         };
         match failure.reason {
-            Reason::Forbidden => {
-                let rule = rule("", "events", &["create"]);
-                tracing::warn!(
-                    "api: Events cannot be written, and are not tried any more: {}; {rule}",
-                    failure.text
-                );
-                return posts.turn_off();
-            }
-            _ if matches!(failure.status, 400..500) && failure.reason != Reason::Unauthorized => {
+            // A namespace that goes says nothing about the others.
+            Reason::Forbidden if !failure.terminating => return forbidden(limits, posts, &failure),
+            _ if is_refused(&failure) => {
                 return tracing::debug!("api: an Event was refused: {}", failure.text);
             }
             _ => tokio::time::sleep(wait(&mut backoff, &failure)).await,
         }
     }
     tracing::debug!(reason = %body["reason"], "api: an Event was given up");
+}
+
+/// Whether this Event will never be taken.
+fn is_refused(failure: &Failure) -> bool {
+    matches!(failure.status, 400..500) && !matches!(failure.reason, Reason::Unauthorized | Reason::Throttled)
+}
+
+/// No Event may be written, for now: rules change.
+fn forbidden(limits: &Limits, posts: &mut Posts, failure: &Failure) {
+    if posts.turn_off(limits.ask_again) {
+        let (rule, again) = (rule("", "events", &["create"]), limits.ask_again);
+        let text = failure.text.as_str();
+        tracing::warn!(
+            "api: Events cannot be written, and are dropped for {again:?} each time: {text}; {rule}"
+        );
+    }
 }
 
 fn wait(backoff: &mut Backoff, failure: &Failure) -> Duration {

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod barren;
+mod credentials;
 mod faults;
+mod hanging;
 mod lists;
 mod objects;
+mod optional;
 mod requests;
 mod run;
 mod security;

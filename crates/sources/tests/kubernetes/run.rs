@@ -24,6 +24,7 @@ pub fn limits() -> Limits {
         ping_every: ms(300),
         ping_answer: ms(300),
         answer: ms(1500),
+        grace: ms(1000),
         list_silence: ms(1000),
         retry_first: ms(50),
         retry_last: ms(200),
