@@ -67,7 +67,14 @@ pub(super) fn client(found: &Found, limits: &Limits) -> Result<Client, Kubernete
     })
 }
 
-type Connection = legacy::Client<hyper_rustls::HttpsConnector<HttpConnector>, Body>;
+type Https = hyper_rustls::HttpsConnector<HttpConnector>;
+/// What it takes to connect: TCP and TLS together have a limit of time.
+type Connector = tower::util::BoxCloneSyncService<
+    http::Uri,
+    <Https as tower::Service<http::Uri>>::Response,
+    tower::BoxError,
+>;
+type Connection = legacy::Client<Connector, Body>;
 
 /// HTTP/2 where the server has it, and limits of time on every layer.
 fn connection(
@@ -89,7 +96,8 @@ fn connection(
             )?)
         }
     };
-    let connector = builder.enable_http1().enable_http2().wrap_connector(tcp(limits));
+    let connector =
+        in_time(builder.enable_http1().enable_http2().wrap_connector(tcp(limits)), limits.connect);
     Ok(legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -101,6 +109,18 @@ fn connection(
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .build(connector))
+}
+
+/// A server that accepts connections and then says nothing must not be waited for much longer than one that is not there.
+fn in_time(connector: Https, limit: Duration) -> Connector {
+    Connector::new(tower::service_fn(move |uri: http::Uri| {
+        let connected = tokio::time::timeout(limit, connector.clone().oneshot(uri));
+        async move {
+            let late =
+                |_| std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no TLS within {limit:?}"));
+            connected.await.map_err(late)?
+        }
+    }))
 }
 
 fn tcp(limits: &Limits) -> HttpConnector {

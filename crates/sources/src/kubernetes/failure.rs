@@ -24,12 +24,22 @@ pub(super) struct Failure {
     pub(super) too_new: bool,
     /// The namespace is about to go: nothing may be made in it.
     pub(super) terminating: bool,
+    /// Any other request would fail in the same way: it is told once, not for each kind.
+    pub(super) of_link: bool,
 }
 
 impl Failure {
     /// One without an answer.
     pub(super) fn new(reason: Reason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into(), status: 0, retry_after: None, too_new: false, terminating: false }
+        Self {
+            reason,
+            text: text.into(),
+            status: 0,
+            retry_after: None,
+            too_new: false,
+            terminating: false,
+            of_link: concerns_link(reason),
+        }
     }
 
     /// What an answer says that is no success. `body` is its text, or the beginning of it.
@@ -53,6 +63,7 @@ impl Failure {
         let message: String = super::access::one_line(message).chars().take(500).collect();
         Self {
             reason: reason_of(code, word),
+            of_link: concerns_link(reason_of(code, word)),
             text: format!("{}{}{message}", status_line(code), if message.is_empty() { "" } else { ": " }),
             status: code,
             retry_after: details.and_then(|d| d.retry_after_seconds).map(Duration::from_secs),
@@ -81,7 +92,8 @@ impl Failure {
         let io = chain.iter().rev().find_map(|one| one.downcast_ref::<io::Error>());
         let slow = io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) || says("keep-alive timed out");
         if slow || hyper.is_some_and(hyper::Error::is_timeout) {
-            return Self::new(Reason::Timeout, format!("the server does not answer: {cause}"));
+            let late = Self::new(Reason::Timeout, format!("the server does not answer: {cause}"));
+            return Self { of_link: true, ..late };
         }
         let legacy = chain.iter().find_map(|one| one.downcast_ref::<hyper_util::client::legacy::Error>());
         if legacy.is_some_and(hyper_util::client::legacy::Error::is_connect) || says("tcp connect error") {
@@ -116,6 +128,10 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
         next = hidden.map(|inner| inner as &(dyn Error + 'static)).or_else(|| one.source());
     }
     all
+}
+
+fn concerns_link(reason: Reason) -> bool {
+    matches!(reason, Reason::Unauthorized | Reason::Tls | Reason::Dns | Reason::Connect)
 }
 
 fn reason_of(code: u16, word: &str) -> Reason {

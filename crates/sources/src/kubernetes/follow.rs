@@ -99,7 +99,12 @@ impl<'h, 'a> Follower<'h, 'a> {
 
     async fn take(&mut self, step: &Step) -> Outcome {
         self.count_step(step);
-        let answer = match self.link.send(self.request(step)).await {
+        let sent = self.link.send(self.request(step)).await;
+        if sent.as_ref().map_or_else(|failure| failure.is_answer() && !failure.of_link, |_| true) {
+            let change = self.hub.link_trouble.borrow_mut().end();
+            self.tell(change);
+        }
+        let answer = match sent {
             Ok(answer) => answer,
             Err(failure) => return Outcome::Failed(failure),
         };
@@ -167,6 +172,13 @@ impl<'h, 'a> Follower<'h, 'a> {
                 self.count_error(failure.reason);
                 self.course.learn(News::Ended);
                 return self.broken(step, failure);
+            }
+            // Unlike a stream that ends between two events, this is no part of an ordinary day.
+            Closed::CutOff(failure) => {
+                self.count_error(failure.reason);
+                self.course.learn(News::Ended);
+                self.say(step, &failure);
+                return self.backoff.pause();
             }
             Closed::Silent => {
                 self.count_error(Reason::Timeout);
@@ -327,7 +339,11 @@ impl<'h, 'a> Follower<'h, 'a> {
 
     fn say(&mut self, step: &Step, failure: &Failure) {
         let line = self.line(step, failure);
-        let change = self.trouble.begin(failure.reason, || line);
+        let change = if failure.of_link {
+            self.hub.link_trouble.borrow_mut().begin(failure.reason, || line)
+        } else {
+            self.trouble.begin(failure.reason, || line)
+        };
         self.tell(change);
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::book::Book;
 use super::problems::about;
 use super::stats::Stats;
+use super::trouble::Trouble;
 use super::watched::TARGETS;
 use super::{Kubernetes, Limits};
 
@@ -30,6 +31,8 @@ pub(super) struct Hub<'a> {
     synced: Cell<bool>,
     /// A Problem about the snapshot is in force.
     snapshot_told: Cell<bool>,
+    /// What keeps every request from the server.
+    pub(super) link_trouble: RefCell<Trouble>,
     /// When the last byte of a list or of first events came.
     received: Cell<Option<Instant>>,
     /// The same for the list of each kind that is on its way now.
@@ -51,6 +54,7 @@ impl<'a> Hub<'a> {
             books: TARGETS.map(|target| RefCell::new(Book::new(target.kind))),
             names: RefCell::default(),
             stats,
+            link_trouble: RefCell::new(Trouble::new("connection to the API server".into(), limits.say_again)),
             limits,
             followed,
             awaited: Cell::new(followed),

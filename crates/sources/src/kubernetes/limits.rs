@@ -5,9 +5,9 @@ use std::time::Duration;
 /// How long, and how large, things may be. The defaults are what a node in service uses.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// A TCP connection must be there within this time (10 s).
+    /// A connection, TCP and TLS, must be there within this time (10 s).
     pub connect: Duration,
-    /// HTTP/2: a ping is sent after this much silence, watches or not (10 s) ...
+    /// HTTP/2: a ping is sent after this much silence, watches or not (5 s) ...
     pub ping_every: Duration,
     /// ... and must be answered within this time (10 s). Together: the longest life of a dead connection.
     pub ping_answer: Duration,
@@ -40,7 +40,7 @@ impl Default for Limits {
         let seconds = Duration::from_secs;
         Self {
             connect: seconds(10),
-            ping_every: seconds(10),
+            ping_every: seconds(5),
             ping_answer: seconds(10),
             answer: seconds(30),
             grace: seconds(5),

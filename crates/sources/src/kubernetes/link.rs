@@ -4,8 +4,8 @@
 //!
 //! | what stopped | HTTP/2 (over TLS) | HTTP/1.1 |
 //! |---|---|---|
-//! | the host or the network | 20 s (ping) | 25 s (TCP keep-alive); 20 s while we send |
-//! | the server's process (its kernel goes on) | 20 s (ping) | 30 s in a request or list, 85 s in a watch |
+//! | the host or the network | 15 s (ping) | 11 s (TCP keep-alive); 15 s while we send |
+//! | the server's process (its kernel goes on) | 15 s (ping) | 30 s in a request or list, 85 s in a watch |
 //! | one stream only | 30 s in a request or list, 85 s in a watch | the same |
 
 use std::cell::{Cell, RefCell};

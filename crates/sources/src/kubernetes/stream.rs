@@ -28,6 +28,8 @@ pub(super) enum Closed {
     Silent,
     /// It broke off.
     Broken(Failure),
+    /// It broke off, or ended, in the middle of a line.
+    CutOff(Failure),
     /// A line is no event.
     Unreadable(String),
     /// The server said that it is over.
@@ -47,10 +49,11 @@ impl Follower<'_, '_> {
         self.hub.stats.kind(self.index).connected.store(true, std::sync::atomic::Ordering::Relaxed);
         loop {
             let bytes = match self.next(&mut body, first_missing).await {
+                Err(Closed::Broken(why)) if lines.is_inside() => return (cut_off(Some(&why)), first_missing),
                 Err(closed) => return (closed, first_missing),
                 // A server that does not know of first events, and always has events.
                 _ if first_missing && opened.elapsed() > patience => return (Closed::Silent, true),
-                Ok(None) if lines.is_inside() => return (cut_off("a watch"), first_missing),
+                Ok(None) if lines.is_inside() => return (cut_off(None), first_missing),
                 Ok(None) => return (Closed::Ended { fruitless }, first_missing),
                 Ok(Some(bytes)) => bytes,
             };
@@ -231,6 +234,7 @@ impl Follower<'_, '_> {
     }
 }
 
-fn cut_off(what: &str) -> Closed {
-    Closed::Broken(Failure::new(Reason::Cut, format!("{what} ended in the middle of an object")))
+fn cut_off(why: Option<&Failure>) -> Closed {
+    let why = why.map(|failure| format!(" ({})", failure.text)).unwrap_or_default();
+    Closed::CutOff(Failure::new(Reason::Cut, format!("the stream ended in the middle of an object{why}")))
 }

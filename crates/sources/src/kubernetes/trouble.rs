@@ -62,7 +62,11 @@ pub(super) fn line(
     failure: &Failure,
 ) -> String {
     let (plural, path, text) = (target.plural, target.watched.path(), &failure.text);
-    let what = format!("cannot {verb} {plural}: GET {}{path}: {text}", link.url);
+    let what = if failure.of_link {
+        format!("{}: {text}", link.url)
+    } else {
+        format!("cannot {verb} {plural}: GET {}{path}: {text}", link.url)
+    };
     match remedy(target, link, is_cluster_ip, failure) {
         Some(remedy) => format!("{what}; {remedy}; what is known stays in force"),
         None => format!("{what}; what is known stays in force"),
@@ -85,6 +89,7 @@ fn remedy(target: &Target, link: &About, is_cluster_ip: bool, failure: &Failure)
         Reason::Connect | Reason::Timeout | Reason::Dns => {
             Some("check the server, and the address in the kubeconfig or --master".into())
         }
+        Reason::Cut => Some("check the network, and the proxies, between this node and the server".into()),
         _ => None,
     }
 }
@@ -113,7 +118,7 @@ mod tests {
                 "watch",
                 false,
                 Failure::of_answer(401, None, b"{\"message\":\"Unauthorized\"}"),
-                "cannot watch Services: GET https://10.96.0.1:443/api/v1/services: 401 Unauthorized: Unauthorized; \
+                "https://10.96.0.1:443: 401 Unauthorized: Unauthorized; \
                  the server does not accept the token in /token: renew it",
             ),
             (
@@ -134,7 +139,7 @@ mod tests {
                 "watch",
                 true,
                 Failure::new(Reason::Connect, "no connection: Connection refused (os error 111)"),
-                "cannot watch the Node: GET https://10.96.0.1:443/api/v1/nodes: no connection: Connection refused \
+                "https://10.96.0.1:443: no connection: Connection refused \
                  (os error 111); this address is a ClusterIP, which works only once somebody proxies Services on \
                  this node: give the server's own address by --master, in a kubeconfig, or in \
                  KUBERNETES_SERVICE_HOST",
@@ -152,7 +157,7 @@ mod tests {
                 "list",
                 false,
                 Failure::new(Reason::Tls, "the server's certificate is not signed by the CA in /ca.crt"),
-                "cannot list Services: GET https://10.96.0.1:443/api/v1/services: the server's certificate is not \
+                "https://10.96.0.1:443: the server's certificate is not \
                  signed by the CA in /ca.crt; check the certificate, and the CA in /ca.crt",
             ),
             (
@@ -160,7 +165,7 @@ mod tests {
                 "list",
                 false,
                 Failure::new(Reason::Unauthorized, "kubeconfig /k: it is empty"),
-                "cannot list Services: GET https://10.96.0.1:443/api/v1/services: kubeconfig /k: it is empty",
+                "https://10.96.0.1:443: kubeconfig /k: it is empty",
             ),
             (
                 3,

@@ -11,6 +11,9 @@ use towpath_sources::kubernetes::Kubernetes;
 
 use crate::run::*;
 
+/// What a fault is about that every kind would have.
+const CONNECTION: &str = "connection to the API server";
+
 /// A kubeconfig whose token comes from a shell script.
 fn with_plugin(server: &Server, directory: &Directory, script: &str) -> PathBuf {
     let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
@@ -40,7 +43,7 @@ fn the_secrets_of_a_plugin_are_not_said() {
         ("echo 'secret-out: ['", "the answer of sh: what the credential plugin gave is no ExecCredential"),
     ] {
         let mut run = Run::start(with_file(&with_plugin(&server, &directory, script)));
-        let told = run.problem("watch of Services");
+        let told = run.problem(CONNECTION);
         assert!(told.contains(expected) && !told.contains("secret"), "{told}");
         run.stop();
     }
@@ -52,7 +55,7 @@ fn a_plugin_that_hangs_is_said_and_holds_up_no_end() {
     let mut options = with_file(&with_plugin(&server, &directory, "exec sleep 10"));
     options.limits.answer = Duration::from_millis(500);
     let mut run = Run::start(options);
-    let told = run.problem("watch of Services");
+    let told = run.problem(CONNECTION);
     assert!(told.contains("no credentials within 500ms: a credential plugin hangs"), "{told}");
     let before = Instant::now();
     run.stop();
@@ -67,7 +70,7 @@ fn a_plugin_that_is_slow_is_waited_for_while_it_lasts() {
     options.limits.answer = Duration::from_millis(500);
     options.limits.ask_again = Duration::from_secs(60);
     let mut run = Run::start(options);
-    run.problem("watch of Services");
+    run.problem(CONNECTION);
     run.until("Synced", |change| *change == Change::Synced(Kubernetes::NAME));
     run.stop();
 }
@@ -112,11 +115,11 @@ fn a_kubeconfig_that_is_broken_cuts_nothing_off() {
     // What fails now may be due to that.
     server.tokens().set(&["second"]);
     server.faults().end_watches(Some("services"));
-    let told = run.problem("watch of Services");
+    let told = run.problem(CONNECTION);
     let expected = format!("; newer credentials cannot be used: kubeconfig {}: ", path.display());
     assert!(told.contains("401 Unauthorized") && told.contains(&expected), "{told}");
     fs::write(&path, String::from_utf8(good).unwrap().replace("first", "second")).unwrap();
-    run.solved("watch of Services");
+    run.solved(CONNECTION);
     run.stop();
 }
 

@@ -13,11 +13,8 @@ fn a_server_that_is_away_is_said_once_and_its_return_too() {
     let server = server(Options::default());
     let mut run = Run::synced(plain(&server));
     server.faults().refuse(true);
-    let told = run.problem("watch of Services");
-    let expected = format!(
-        "api: watch of Services: cannot watch Services: GET {}/api/v1/services: no connection: ",
-        server.url()
-    );
+    let told = run.problem("connection to the API server");
+    let expected = format!("api: connection to the API server: {}: no connection: ", server.url());
     assert!(told.starts_with(&expected) && told.contains("Connection refused"), "{told}");
     assert!(told.ends_with(
         "check the server, and the address in the kubeconfig or --master; what is known stays in force"
@@ -25,8 +22,7 @@ fn a_server_that_is_away_is_said_once_and_its_return_too() {
     server.store().delete("services", "default", "gone").unwrap();
     server.faults().refuse(false);
     let all = run.until("the deletion", |change| is_service_gone(change, "gone"));
-    let again =
-        |change: &&Change| matches!(change, Change::Problem(p) if &*p.subject.object == "watch of Services");
+    let again = |change: &&Change| matches!(change, Change::Problem(p) if &*p.subject.object == "connection to the API server");
     assert_eq!(all.iter().filter(again).count(), 0);
     run.stop();
 }

@@ -24,12 +24,12 @@ fn a_token_that_is_replaced_is_taken_up() {
     let mut run = Run::synced(with_files(&server, &directory));
     server.tokens().set(&["second"]);
     server.faults().end_watches(Some("services"));
-    let told = run.problem("watch of Services");
+    let told = run.problem("connection to the API server");
     let token = directory.file("token");
     let expected = format!("the server does not accept the token in {}: renew it", token.display());
     assert!(told.contains("401 Unauthorized") && told.contains(&expected), "{told}");
     fs::write(token, "second\n").unwrap();
-    run.solved("watch of Services");
+    run.solved("connection to the API server");
     server.faults().end_watches(None);
     assert!(run.before_marker(&server).is_empty());
     run.stop();
@@ -41,18 +41,18 @@ fn a_ca_that_is_replaced_is_taken_up() {
     let mut run = Run::synced(with_files(&server, &directory));
     server.tls().unwrap().rotate_ca().unwrap();
     server.faults().drop_connections();
-    let told = run.problem("watch of Services");
+    let told = run.problem("connection to the API server");
     let ca = directory.file("ca.crt");
     let expected = format!(
-        "cannot watch Services: GET {}/api/v1/services: the server's certificate is not signed by the CA in {}; check",
+        "{}: the server's certificate is not signed by the CA in {}; check",
         server.url(),
         ca.display()
     );
     assert!(told.contains(&expected), "{told}");
     fs::write(ca, server.tls().unwrap().ca_pem()).unwrap();
-    run.solved("watch of Services");
+    run.solved("connection to the API server");
     run.before_marker(&server);
-    assert!(errors(&run.stats, "services", "tls") >= 1);
+    assert!(run.stats.errors().any(|(_, reason, _)| reason == "tls"));
     run.stop();
 }
 
@@ -108,10 +108,11 @@ fn a_program_that_gives_the_token_is_asked_again() {
     server.tokens().set(&["second"]);
     server.faults().end_watches(Some("services"));
     assert!(
-        run.problem("watch of Services").contains("the server does not accept the answer of cat: renew it")
+        run.problem("connection to the API server")
+            .contains("the server does not accept the answer of cat: renew it")
     );
     fs::write(&file, credential.replace("TOKEN", "second")).unwrap();
-    run.solved("watch of Services");
+    run.solved("connection to the API server");
     run.stop();
 }
 
