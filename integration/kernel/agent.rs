@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -45,7 +45,8 @@ pub(crate) fn find_program() -> Result<PathBuf, NoProgram> {
     newest.ok_or_else(none)
 }
 
-fn program() -> Result<PathBuf> {
+/// The program to test; an error when there is none.
+pub(crate) fn program() -> Result<PathBuf> {
     find_program().map_err(|(NoProgram::Named(why) | NoProgram::NotBuilt(why))| anyhow!(why))
 }
 
@@ -60,6 +61,12 @@ pub(crate) fn run_to_end(ns: &NetNs, args: &[&str]) -> Result<Output> {
 #[derive(Debug)]
 pub(crate) struct Agent {
     process: Running,
+}
+
+/// Where a program listens that is asked by [`Agent`].
+pub(crate) fn listening() -> [String; 4] {
+    let metrics = METRICS.to_string();
+    ["--healthz-bind-address", HEALTHZ, "--metrics-bind-address", &metrics].map(str::to_owned)
 }
 
 /// What the debug page says of the state of things.
@@ -78,11 +85,16 @@ pub(crate) struct Progress {
 impl Agent {
     /// Starts it in the node's namespace; what it writes is appended to the log.
     pub(crate) fn start(node: &NetNs, manifests: &Path, log: &Path, flags: &[String]) -> Result<Self> {
+        let path = manifests.to_str().context("the directory's name")?;
+        let own = ["run", "--source", "manifests", "--manifests", path].map(str::to_owned);
+        Self::start_with(node, log, &[&own, &listening()[..], flags].concat())
+    }
+
+    /// The same with all arguments given.
+    pub(crate) fn start_with(node: &NetNs, log: &Path, args: &[String]) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log).context("opening the log file")?;
         let mut command = Command::new(program()?);
-        command.args(["run", "--source", "manifests", "--manifests"]).arg(manifests);
-        command.args(["--healthz-bind-address", HEALTHZ]);
-        command.args(["--metrics-bind-address", &METRICS.to_string()]).args(flags);
+        command.args(args);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         Ok(Self { process: node.spawn(command)? })
     }
@@ -110,6 +122,11 @@ impl Agent {
             Ok(last.clone().filter(|p| p.synced && p.diff.is_empty() && good(p)))
         });
         reached.with_context(|| format!("last seen: {last:?}"))
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn await_end(&mut self) -> Result<ExitStatus> {
+        wait::until("the program to end by itself", PATIENCE, || self.process.exited())
     }
 
     /// Ends it as a supervisor does.

@@ -3,18 +3,72 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use testkit::cases::{FlowCase, FlowTable, Mode};
+use serde_json::Value;
+use testkit::cases::{FlowCase, FlowTable, Mode, NodeConfig, SliceSpec};
 use testkit::flags::run_flags;
-use testkit::manifest::Manifests;
+use testkit::manifest::{Manifests, list, node, service, service_cidr, slice};
 use testkit::scratch::Scratch;
 use testkit::verdict::check_flows;
 use testkit::world::{Layout, World};
 
-use crate::agent::{Agent, log_tail};
+use crate::agent::{Agent, Progress, listening, log_tail};
+use crate::cluster::Cluster;
 use crate::rules::listable;
+use crate::stage::{has_mark, marks};
+
+/// Where the program reads the case from.
+#[derive(Clone, Copy)]
+pub(crate) enum Through {
+    /// A directory of manifests, and flags.
+    Manifests,
+    /// An API server, and a `KubeProxyConfiguration`.
+    Api,
+}
 
 /// Runs all steps of a case; the error says which flows went wrong, and shows rules and log.
-pub(crate) fn run(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
+pub(crate) fn run(table: &FlowTable, case: &FlowCase, mode: Mode, through: Through) -> Result<()> {
+    match through {
+        Through::Manifests => run_manifests(table, case, mode),
+        Through::Api => run_api(table, case, mode),
+    }
+}
+
+fn run_api(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
+    let config = table.config(case, mode);
+    let scratch = Scratch::new()?;
+    let world = World::new(&Layout::for_case(case, &config.node, mode))?;
+    let mut cluster = Cluster::start(world.node(), scratch.path())?;
+    cluster.publish(&whole(case, &config, case.phases()[0].slices))?;
+    let log = scratch.path().join("towpath.log");
+    let flags = [&listening()[..], &run_flags(&config, mode)].concat();
+    let mut agent = Agent::start_with(world.node(), &log, &cluster.configure(&flags)?)?;
+    let mut result = Ok(());
+    for (i, phase) in case.phases().into_iter().enumerate() {
+        let number = u16::try_from(i + 1).context("a case has a few steps")?;
+        cluster.publish(&whole(case, &config, phase.slices))?;
+        result = marks(number)?.into_iter().try_for_each(|mark| cluster.apply(mark));
+        let read = |page: &Progress| has_mark(page, number);
+        result = result
+            .and_then(|()| agent.await_progress(world.node(), "all to be read", read).map(drop))
+            .and_then(|()| {
+                check_flows(&world, case, phase.flows, mode).with_context(|| format!("in step {i}"))
+            })
+            .and_then(|()| listable(world.node()));
+        if result.is_err() {
+            break;
+        }
+    }
+    result.with_context(|| evidence(&world, &log))
+}
+
+/// All objects of a step.
+fn whole(case: &FlowCase, config: &NodeConfig, slices: &[SliceSpec]) -> Value {
+    let services = case.services.iter().map(service);
+    let slices = slices.iter().enumerate().map(|(i, spec)| slice(spec, i));
+    list([node(config), service_cidr(config)].into_iter().chain(services).chain(slices))
+}
+
+fn run_manifests(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
     let config = table.config(case, mode);
     let scratch = Scratch::new()?;
     let world = World::new(&Layout::for_case(case, &config.node, mode))?;

@@ -15,7 +15,12 @@ mod affinity;
 mod agent;
 mod bad_input;
 mod case;
+mod cluster;
+mod configuration;
+mod duties;
+mod faults;
 mod http;
+mod kubeadm;
 mod lifecycle;
 mod local_pods;
 mod node;
@@ -38,6 +43,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use testkit::cases::{FlowCase, FlowTable, Mode, load_flows, table_path};
 
 use crate::agent::{NoProgram, find_program};
+use crate::case::Through;
 
 /// Dataplanes that the program has so far.
 const MODES: &[Mode] = &[Mode::Nftables];
@@ -81,6 +87,14 @@ const THEMES: &[(&str, &[Test])] = &[
     ("bad-input", refusals::TESTS),
     ("text", text::TESTS),
     ("local-pods", local_pods::TESTS),
+    ("configuration", configuration::TESTS),
+    ("duties", duties::TESTS),
+    ("kubeadm", kubeadm::TESTS),
+    ("api-faults", faults::silence::TESTS),
+    ("api-faults", faults::credentials::TESTS),
+    ("api-faults", faults::contents::TESTS),
+    ("api-faults", faults::relists::TESTS),
+    ("api-faults", faults::servers::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {
@@ -107,7 +121,10 @@ fn flow_trials(obstacle: &Option<String>) -> Result<Vec<Trial>> {
     let mut trials = Vec::new();
     for mode in MODES {
         let cases = table.cases.iter().enumerate().filter(|(_, case)| case.backends.contains(mode));
-        trials.extend(cases.map(|(i, case)| flow_trial(&table, i, case, *mode, obstacle.clone())));
+        for (i, case) in cases {
+            trials.push(flow_trial(&table, i, case, *mode, Through::Manifests, obstacle.clone()));
+            trials.push(flow_trial(&table, i, case, *mode, Through::Api, obstacle.clone()));
+        }
     }
     Ok(trials)
 }
@@ -117,12 +134,17 @@ fn flow_trial(
     i: usize,
     case: &FlowCase,
     mode: Mode,
+    through: Through,
     obstacle: Option<String>,
 ) -> Trial {
     let obstacle = case.kernel_skip.clone().or(obstacle);
     let table = Arc::clone(table);
-    Trial::ignorable_test(format!("flows::{}::{}", mode.as_str(), case.id), move || {
-        unless(obstacle, || case::run(&table, &table.cases[i], mode))
+    let theme = match through {
+        Through::Manifests => "flows",
+        Through::Api => "flows-api",
+    };
+    Trial::ignorable_test(format!("{theme}::{}::{}", mode.as_str(), case.id), move || {
+        unless(obstacle, || case::run(&table, &table.cases[i], mode, through))
     })
 }
 

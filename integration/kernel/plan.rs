@@ -1,9 +1,11 @@
 //! A stage before it is built: scene, world, flags.
 
 use anyhow::Result;
+use apiserver::Options;
 use testkit::scene::{NODE_NAME, Scene};
 use testkit::world::{Layout, World};
 
+use crate::cluster::Cluster;
 use crate::stage::{Stage, ip, socket};
 
 const NAME: &str = "--hostname-override";
@@ -14,6 +16,7 @@ pub(crate) struct Plan {
     scene: Scene,
     layout: Layout,
     flags: Vec<String>,
+    api: Option<Options>,
 }
 
 impl Plan {
@@ -21,7 +24,7 @@ impl Plan {
     pub(crate) fn new(scene: &str) -> Result<Self> {
         let scene = Scene::parse(scene)?;
         let layout = scene.layout();
-        Ok(Self { scene, layout, flags: Vec::new() }.flags(&FLAGS))
+        Ok(Self { scene, layout, flags: Vec::new(), api: None }.flags(&FLAGS))
     }
 
     /// Addresses outside: clients, and destinations that are not the node's business.
@@ -74,6 +77,16 @@ impl Plan {
         self
     }
 
+    /// The program reads from an API server and is configured by a file.
+    pub(crate) fn through_api(self) -> Self {
+        self.through(Cluster::options())
+    }
+
+    /// The same with a server of these options.
+    pub(crate) fn through(self, options: Options) -> Self {
+        Self { api: Some(options), ..self }
+    }
+
     /// Changes the scene after the world was planned: what is removed here can still come later.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Scene)) -> Self {
         change(&mut self.scene);
@@ -82,7 +95,7 @@ impl Plan {
 
     /// Builds the world and writes the manifests; the program does not run yet.
     pub(crate) fn build(self) -> Result<Stage> {
-        Stage::new(World::new(&self.layout)?, self.scene, self.flags)
+        Stage::new(World::new(&self.layout)?, self.scene, self.flags, self.api)
     }
 
     /// Builds everything and waits until the kernel has it.

@@ -44,7 +44,12 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("manifests_that_are_not_there", || {
         refuses(&["run", "--manifests", "no/such/place"], "no/such/place")
     }),
-    Test::new("no_manifests_named", || refuses(&["run"], "--manifests")),
+    Test::new("no_manifests_named", || refuses(&["run", "--source", "manifests"], "manifests")),
+    Test::new("neither_kubeconfig_nor_cluster", || refuses(&["run"], "--kubeconfig")),
+    Test::new("a_kubeconfig_that_is_not_there", || {
+        refuses(&["--kubeconfig", "no/such/kubeconfig"], "no/such/kubeconfig")
+    }),
+    Test::new("a_config_that_is_not_there", || refuses(&["--config=no/such/file"], "no/such/file")),
     Test::new("an_address_that_is_taken_and_must_be_had", || {
         let flags = ["--bind-address-hard-fail", "--healthz-bind-address", "192.0.2.1:10256"];
         refused_after_start(&flags, "192.0.2.1:10256")

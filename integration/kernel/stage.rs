@@ -9,12 +9,14 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
-use testkit::manifest::{list, replace, service};
+use apiserver::Options;
+use serde_json::{Value, json};
+use testkit::manifest::{list, replace, service, slice};
 use testkit::netns::NetNs;
 use testkit::scene::Scene;
 use testkit::scratch::Scratch;
@@ -23,6 +25,7 @@ use testkit::world::World;
 
 use crate::agent::{self, Agent, Progress};
 use crate::case::evidence;
+use crate::cluster::Cluster;
 
 /// The node's IPv4 address.
 pub(crate) const NODE: &str = "192.168.0.2";
@@ -33,6 +36,8 @@ pub(crate) const NODE6: &str = "fd00:192::2";
 const SOON: Duration = Duration::from_secs(3);
 /// The ClusterIP of the Service that only says how far the program has read.
 const MARK: &str = "10.96.255.254";
+/// Its endpoint, which is nobody.
+const MARK_ENDPOINT: &str = "10.255.255.254";
 
 /// A running stage. Fields end in this order.
 pub(crate) struct Stage {
@@ -43,6 +48,8 @@ pub(crate) struct Stage {
     pub(crate) scene: Scene,
     flags: Vec<String>,
     marks: u16,
+    /// The API server, if the program reads from one.
+    cluster: Option<Cluster>,
     directory: PathBuf,
     log: PathBuf,
     _scratch: Scratch,
@@ -50,16 +57,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// A stage on which the program does not run yet.
-    pub(crate) fn new(world: World, scene: Scene, flags: Vec<String>) -> Result<Self> {
+    pub(crate) fn new(world: World, scene: Scene, flags: Vec<String>, api: Option<Options>) -> Result<Self> {
         let scratch = Scratch::new()?;
         let directory = scratch.path().join("manifests");
         fs::create_dir(&directory).context("making the manifests directory")?;
-        let stage = Self {
+        let start = |options| Cluster::start_with(world.node(), scratch.path(), options);
+        let cluster = api.map(start).transpose()?;
+        let mut stage = Self {
             agent: None,
             world: Arc::new(world),
             scene,
             flags,
             marks: 0,
+            cluster,
             directory,
             log: scratch.path().join("towpath.log"),
             _scratch: scratch,
@@ -83,10 +93,36 @@ impl Stage {
         &self.flags
     }
 
+    /// More flags for the next start.
+    pub(crate) fn add_flags(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    }
+
     /// Starts the program; does not wait for anything.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        self.agent = Some(Agent::start(self.world.node(), &self.directory, &self.log, &self.flags)?);
+        let (node, log) = (self.world.node(), &self.log);
+        self.agent = Some(match &self.cluster {
+            None => Agent::start(node, &self.directory, log, &self.flags)?,
+            Some(_) => Agent::start_with(node, log, &self.configure()?)?,
+        });
         Ok(())
+    }
+
+    /// Writes the configuration file; the arguments that name it.
+    pub(crate) fn configure(&self) -> Result<Vec<String>> {
+        self.cluster()?.configure(&[&agent::listening()[..], &self.flags].concat())
+    }
+
+    /// Starts the program with the configuration file as it is.
+    pub(crate) fn launch_as_configured(&mut self) -> Result<()> {
+        let args = [format!("--config={}", self.cluster()?.config().display())];
+        self.agent = Some(Agent::start_with(self.world.node(), &self.log, &args)?);
+        Ok(())
+    }
+
+    /// The API server.
+    pub(crate) fn cluster(&self) -> Result<&Cluster> {
+        self.cluster.as_ref().context("this stage has manifests, no API server")
     }
 
     /// Starts the program and waits until the kernel is as wanted.
@@ -104,14 +140,22 @@ impl Stage {
         self.agent.take().context("the program does not run")?.terminate()
     }
 
+    /// Waits until the program ends by itself.
+    pub(crate) fn await_end(&mut self) -> Result<ExitStatus> {
+        self.agent.take().context("the program does not run")?.await_end()
+    }
+
     /// Kills the program.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.agent.take().context("the program does not run")?.kill();
         Ok(())
     }
 
-    /// Writes the scene to the manifests directory.
-    pub(crate) fn publish(&self) -> Result<()> {
+    /// Writes the scene to where the program reads it.
+    pub(crate) fn publish(&mut self) -> Result<()> {
+        if let Some(cluster) = &mut self.cluster {
+            return cluster.publish(&self.scene.manifest());
+        }
         replace(&self.directory, "scene.json", &self.scene.manifest().to_string())
     }
 
@@ -129,11 +173,19 @@ impl Stage {
     fn settle(&mut self, state: u64) -> Result<()> {
         // Only once it has begun to read what was written, a new file is surely read after it.
         self.await_sync(Some(state))?;
+        self.await_mark()
+    }
+
+    /// Publishes a Service and its slice that only say how far the program has read, and waits until it has.
+    pub(crate) fn await_mark(&mut self) -> Result<()> {
         self.marks += 1;
-        replace(&self.directory, "zz-mark.json", &mark(self.marks)?)?;
-        let wanted = format!("\"{MARK}:{}\"", self.marks);
-        let marked = |page: &Progress| page.services.to_string().contains(&wanted);
-        self.progress_where("the program to read what was written", marked).map(drop)
+        let marks = marks(self.marks)?;
+        match &self.cluster {
+            None => replace(&self.directory, "zz-mark.json", &list(marks).to_string())?,
+            Some(cluster) => marks.into_iter().try_for_each(|object| cluster.apply(object))?,
+        }
+        let number = self.marks;
+        self.progress_where("the program to read what was written", |page| has_mark(page, number)).map(drop)
     }
 
     /// The debug page, once all is in sync.
@@ -188,13 +240,25 @@ pub(crate) fn socket(text: &str) -> Result<SocketAddr> {
     text.parse().with_context(|| format!("{text:?} is no address with a port"))
 }
 
-/// A manifest whose Service has this port: when it is served, all that was written before was read.
-fn mark(number: u16) -> Result<String> {
-    let spec = serde_json::from_value(json!({
+/// A Service and its slice with this port: when both are there, all that was written before was read. Two, since an
+/// API server orders the changes of one kind only.
+pub(crate) fn marks(number: u16) -> Result<[Value; 2]> {
+    let of_service = serde_json::from_value(json!({
         "name": "zz/mark",
         "type": "ClusterIP",
         "cluster_ips": [MARK],
         "ports": [{ "name": "", "port": number }],
     }))?;
-    Ok(list([service(&spec)]).to_string())
+    let of_slice = serde_json::from_value(json!({
+        "service": "zz/mark",
+        "ports": [{ "name": "", "port": number }],
+        "endpoints": [{ "ip": MARK_ENDPOINT }],
+    }))?;
+    Ok([service(&of_service), slice(&of_slice, 0)])
+}
+
+/// Whether the program has read these marks.
+pub(crate) fn has_mark(page: &Progress, number: u16) -> bool {
+    let text = page.services.to_string();
+    [MARK, MARK_ENDPOINT].iter().all(|address| text.contains(&format!("\"{address}:{number}\"")))
 }

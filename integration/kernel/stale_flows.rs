@@ -150,7 +150,12 @@ fn remove_first(stage: &mut Stage) -> Result<()> {
 fn endpoint_removed(stage: &mut Stage, talks: &Talks) -> Result<()> {
     remove_first(stage)?;
     talks.go_on_without(&DEAD)?;
-    ensure!(stage.metric("towpath_stale_flows_deleted_total")? >= FRONTENDS.len() as f64);
+    let deleted = |family| {
+        stage.metric(&format!(
+            "kubeproxy_conntrack_reconciler_deleted_entries_total{{ip_family=\"{family}\"}}"
+        ))
+    };
+    ensure!(deleted("IPv4")? + deleted("IPv6")? >= FRONTENDS.len() as f64);
     Ok(())
 }
 

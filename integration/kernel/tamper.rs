@@ -145,7 +145,7 @@ fn foreign_tables_change() -> Result<()> {
 }
 
 fn full_syncs(stage: &Stage) -> Result<f64> {
-    stage.metric("kubeproxy_sync_full_proxy_rules_duration_seconds_count")
+    stage.metric("kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"}")
 }
 
 fn foreign_rules(stage: &Stage) -> Result<Vec<String>> {

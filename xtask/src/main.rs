@@ -5,6 +5,7 @@
 //! demo   a node, two pods and a client on this machine's kernel, with the real program in between
 //! ci     what must hold before a merge: format, lints, test
 //! bench  how fast it is
+//! conformance  the source of Kubernetes objects against a real API server
 //! ```
 //!
 //! Nothing here is part of the program: no crate depends on this one.
@@ -12,6 +13,7 @@
 mod bench;
 mod ci;
 mod command;
+mod conformance;
 mod counts;
 mod demo;
 mod packages;
@@ -60,6 +62,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Test the source of Kubernetes objects against a real API server (see docs/conformance.md)
+    Conformance(conformance::Options),
     /// The HTTP server of a pod in the demo
     #[command(hide = true)]
     DemoServer {
@@ -95,6 +99,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Demo { skip_install } => demo::run(skip_install),
         Chore::Ci { skip_install } => ci::run(skip_install),
         Chore::Bench { args } => bench::run(&args),
+        Chore::Conformance(options) => conformance::run(&options),
         Chore::DemoServer { name, listen } => demo::server::run(&name, listen),
         Chore::DemoLoad { targets } => demo::load::run(&targets),
     }
