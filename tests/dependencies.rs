@@ -40,7 +40,8 @@ const TABLE: &[(&str, May)] = &[
 ];
 
 /// Crates that the program must not contain.
-const ONLY_FOR_TESTS: &[&str] = &["towpath-testkit", "towpath-apiserver", "towpath-bench", "towpath-integration", "xtask"];
+const ONLY_FOR_TESTS: &[&str] =
+    &["towpath-testkit", "towpath-apiserver", "towpath-bench", "towpath-integration", "xtask"];
 /// Whose tests may use everything: the root package's are about all crates together.
 const ROOT: &str = "towpath";
 

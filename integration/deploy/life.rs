@@ -100,8 +100,9 @@ fn has_capabilities(container: &Container, names: &[String]) -> Result<()> {
 /// The size of conntrack's table is the machine's, and no network namespace but the first may change it. `expected`: words
 /// of other complaints that are right.
 fn has_no_complaint(log: &str, expected: &[&str]) -> Result<()> {
-    let known =
-        |line: &str| ["nf_conntrack_max", "nf_conntrack_buckets"].iter().chain(expected).any(|word| line.contains(word));
+    let known = |line: &str| {
+        ["nf_conntrack_max", "nf_conntrack_buckets"].iter().chain(expected).any(|word| line.contains(word))
+    };
     let complaints = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
     let complaints: Vec<&str> = complaints.filter(|line| !known(line)).collect();
     ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
