@@ -1,4 +1,5 @@
-//! A bounded number of connections that never keeps a new one out: the oldest that asks nothing gives up its place.
+//! A bounded number of connections that never keeps a new one out: the one that has asked nothing for longest gives up its
+//! place.
 //!
 //! Whoever holds connections open and says nothing, by design or by accident, loses them; who asks at once is answered,
 //! however many others there are.
@@ -17,7 +18,7 @@ pub(crate) struct Places(Arc<Mutex<Taken>>);
 struct Taken {
     limit: usize,
     next: u64,
-    /// The oldest first.
+    /// Those first that have asked nothing for longest.
     places: VecDeque<(u64, Arc<AtomicBool>, Option<AbortHandle>)>,
 }
 
@@ -31,7 +32,10 @@ pub(crate) struct Place {
 
 /// As long as this lives, an answer is being made: the place is not taken away while others are idle.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<AtomicBool>);
+pub(crate) struct Busy {
+    of: Places,
+    number: u64,
+}
 
 impl Places {
     /// So many places, 1 or more.
@@ -39,7 +43,8 @@ impl Places {
         Self(Arc::new(Mutex::new(Taken { limit: limit.max(1), next: 0, places: VecDeque::new() })))
     }
 
-    /// A place for a new connection. If there is none, the oldest idle connection ends, or else the oldest.
+    /// A place for a new connection. If there is none, the connection ends that has asked nothing for longest, or
+    /// else, where all are being answered, the first of them.
     pub(crate) fn take(&self) -> Place {
         let mut taken = self.lock();
         if taken.places.len() >= taken.limit {
@@ -81,7 +86,7 @@ impl Place {
     /// An answer is being made, until what is returned is dropped.
     pub(crate) fn answering(&self) -> Busy {
         self.busy.store(true, Ordering::Relaxed);
-        Busy(Arc::clone(&self.busy))
+        Busy { of: self.of.clone(), number: self.number }
     }
 }
 
@@ -92,8 +97,15 @@ impl Drop for Place {
 }
 
 impl Drop for Busy {
+    /// Who has just asked is the last to go.
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        let mut taken = self.of.lock();
+        if let Some(at) = taken.places.iter().position(|(number, _, _)| *number == self.number)
+            && let Some(place) = taken.places.remove(at)
+        {
+            place.1.store(false, Ordering::Relaxed);
+            taken.places.push_back(place);
+        }
     }
 }
 
@@ -113,10 +125,11 @@ mod tests {
         let fourth = places.take();
         assert_eq!(numbers(&places), [0, 2, 3]);
         drop(busy);
+        assert_eq!(numbers(&places), [2, 3, 0]);
         let _fifth = places.take();
-        assert_eq!(numbers(&places), [2, 3, 4]);
+        assert_eq!(numbers(&places), [3, 0, 4]);
         drop((first, second, fourth));
-        assert_eq!(numbers(&places), [2, 4]);
+        assert_eq!(numbers(&places), [4]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod render;
 mod run;
 mod serve;
 mod settings;
+mod signals;
 mod snapshot;
 mod source;
 mod sync;

@@ -65,11 +65,12 @@ impl Log {
 /// When the system gives no thread.
 pub(crate) fn start(settings: &Settings) -> io::Result<Log> {
     let (lines, queue) = sync_channel(QUEUE);
-    thread::Builder::new().name("log".into()).spawn(move || write(&queue))?;
+    let json = settings.proxy.logging.format == "json";
+    thread::Builder::new().name("log".into()).spawn(move || write(&queue, json))?;
     let (filter, handle) = reload::Layer::new(filter(settings));
     let layer = fmt::layer().with_writer(Queue(lines.clone())).with_target(false).with_ansi(false);
     let registry = tracing_subscriber::registry().with(filter);
-    if settings.proxy.logging.format == "json" {
+    if json {
         registry.with(layer.json()).init();
     } else {
         registry.with(layer).init();
@@ -77,7 +78,7 @@ pub(crate) fn start(settings: &Settings) -> io::Result<Log> {
     Ok(Log { filter: handle, lines })
 }
 
-fn write(queue: &Receiver<Line>) {
+fn write(queue: &Receiver<Line>, json: bool) {
     let mut told = 0;
     for line in queue {
         match line {
@@ -86,11 +87,12 @@ fn write(queue: &Receiver<Line>) {
         }
         let dropped = dropped();
         if dropped > told {
-            let _ = writeln!(
-                io::stderr(),
-                "towpath: {} lines of the log were dropped: nobody read them",
-                dropped - told
-            );
+            let message = format!("{} lines of the log were dropped: nobody read them", dropped - told);
+            let line = match json {
+                true => serde_json::json!({ "level": "WARN", "fields": { "message": message } }).to_string(),
+                false => format!("towpath: {message}"),
+            };
+            let _ = writeln!(io::stderr(), "{line}");
             told = dropped;
         }
     }

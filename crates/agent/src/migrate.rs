@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use config::{Settings, TowpathFlags};
 use model::{Change, Store, Touched};
 use resolve::Mode;
-use sources::kubernetes::{Kubernetes, Options};
+use sources::kubernetes::{Kubernetes, Limits, Options};
 use sources::{Manifests, stop_pair};
 
 use crate::cli::MigrateArgs;
@@ -21,6 +21,8 @@ const NOBODY: &str = "";
 
 /// How long a cluster may take to tell its Services.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one answer may take.
+const ONE_ANSWER: Duration = Duration::from_secs(10);
 /// The exit code when nothing could be compared; 1 says that something breaks.
 const NOT_COMPARED: u8 = 2;
 
@@ -113,7 +115,10 @@ fn options(args: &MigrateArgs) -> Options {
     let of_environment = || std::env::var_os("KUBECONFIG").map(PathBuf::from);
     let of_home =
         || Some(PathBuf::from(std::env::var_os("HOME")?).join(".kube/config")).filter(|p| p.exists());
+    // A person waits for it.
+    let limits = Limits { answer: ONE_ANSWER, ..Limits::default() };
     Options {
+        limits,
         kubeconfig: given.or_else(of_environment).or_else(of_home),
         master: args.proxy.master.clone(),
         headless: true,

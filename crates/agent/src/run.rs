@@ -28,7 +28,7 @@ use crate::reload::{Apply, Reload};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
 use crate::sync::{Followers, HealthFollower, Message, NodeFollower, QUEUE, SyncLoop};
-use crate::{cleanup, duties, logging, settings, snapshot, source};
+use crate::{cleanup, duties, logging, settings, signals, snapshot, source};
 
 /// How long the process may take to end.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -52,6 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         begin(&settings)?.flush();
         return Ok(());
     }
+    signals::hold()?;
     // What cannot be is refused in one line, before anything is done.
     let agent = Agent::prepare(args, settings)?;
     let log = begin(&agent.settings)?;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::board::Board;
 use crate::events::Events;
+use crate::signals;
 
 /// How soon a listener that could not be bound is tried again, as kube-proxy does it.
 const BIND_AGAIN: Duration = Duration::from_secs(5);
@@ -41,6 +42,7 @@ pub(crate) fn until_stopped(
     let result = runtime.block_on(async {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
+        signals::release()?;
         let bind = |name, reason, address| Bind {
             name,
             reason,
