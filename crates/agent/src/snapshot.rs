@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Result;
 use model::Store;
@@ -15,6 +15,7 @@ use sources::kubernetes::Stats;
 use sources::snapshot;
 
 use crate::board::Board;
+use crate::metrics::now_seconds;
 use crate::sync::Message;
 
 /// How soon the first snapshot is written, and how soon a failed try is repeated.
@@ -122,8 +123,4 @@ pub(crate) fn prepare(path: &Path) {
     if let Some(directory) = path.parent() {
         let _ = std::fs::create_dir_all(directory);
     }
-}
-
-fn now_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use dataplane::{ApplyError, Engine, FlowCheck, SyncReport};
 use model::{Change, IpFamily, NodeFacts, Store};
@@ -14,7 +14,7 @@ use resolve::ProxyConfig;
 use crate::board::{Board, Copy};
 use crate::flows;
 use crate::local_book::{HealthNews, LocalBook};
-use crate::metrics::FamilyLabel;
+use crate::metrics::{FamilyLabel, now_seconds};
 
 /// Messages that may wait. Sources wait when it is full.
 pub(crate) const QUEUE: usize = 4096;
@@ -383,8 +383,4 @@ impl SyncLoop {
         };
         let _ = reply.send(copy);
     }
-}
-
-fn now_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

@@ -1,7 +1,7 @@
-//! What this node's kernel needs beside rules, and what it says of itself.
+//! What this node's kernel needs beside rules.
 //!
 //! ```text
-//! conntrack(...)  oom_score_adj(...)  route_localnet()     --> Vec<Setting>       (pure)
+//! conntrack(...)  oom_score_adj(...)                       --> Vec<Setting>       (pure)
 //! Vec<Setting> + what the files say now  --plan-->             Vec<Write>         (pure)
 //! Vec<Write>  --apply-->                                       Report { done, refused }
 //! ```
@@ -15,16 +15,11 @@
 
 mod conntrack;
 mod cpus;
-mod facts;
 mod setting;
 
 pub use conntrack::{ConntrackSettings, MAX_SCALED, conntrack};
 pub use cpus::cpu_count;
-pub use facts::{Memory, kernel_release, memory};
 pub use setting::{Done, Read, Refused, Report, Rule, Setting, Write, apply, plan, reader, settle};
-
-/// The score which kube-proxy gives itself: nearly the last process that the kernel kills when memory runs out.
-pub const OOM_SCORE_ADJ: i32 = -999;
 
 /// How willingly the kernel kills this process when memory runs out: -1000 (never) to 1000 (first), 0 by default.
 /// Another value is refused by the kernel, as `EINVAL`.
@@ -34,18 +29,6 @@ pub fn oom_score_adj(value: i32) -> Setting {
         value: value.into(),
         rule: Rule::Exactly,
         needs: "CAP_SYS_RESOURCE, if the score is to become lower",
-    }
-}
-
-/// Packets to 127.0.0.0/8 may come from and go to the network: what iptables mode needs for NodePorts on localhost.
-/// It opens services of the host that rely on the loopback address to its neighbours (CVE-2020-8558), unless rules
-/// forbid that. Set it only where localhost NodePorts are asked for; nftables mode and IPVS never need it.
-pub fn route_localnet() -> Setting {
-    Setting {
-        path: "/proc/sys/net/ipv4/conf/all/route_localnet".into(),
-        value: 1,
-        rule: Rule::Exactly,
-        needs: setting::NEEDS_PRIVILEGE,
     }
 }
 

@@ -9,7 +9,7 @@ mod plain;
 mod process;
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::IpFamily;
 use prometheus_client::encoding::text::encode;
@@ -27,6 +27,11 @@ pub(crate) use labels::{BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLa
 pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Media type of Prometheus' older text format.
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Seconds since 1970, as Prometheus has times.
+pub(crate) fn now_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
 
 type Seconds = Gauge<f64, AtomicU64>;
 type ByFamily<M> = Family<FamilyLabel, M, fn() -> M>;

@@ -1,7 +1,6 @@
 //! The `process_*` metrics that every Prometheus client library has, read from /proc when asked for.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -20,7 +19,7 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new() -> Self {
-        Self { started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()) }
+        Self { started: super::now_seconds() }
     }
 }
 
