@@ -14,6 +14,14 @@ pub enum IpFamily {
 }
 
 impl IpFamily {
+    /// `IPv4` or `IPv6`, as Kubernetes and its metrics write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IpFamily::V4 => "IPv4",
+            IpFamily::V6 => "IPv6",
+        }
+    }
+
     /// Both families, in the order in which they are programmed.
     pub const ALL: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 
@@ -33,10 +41,7 @@ impl IpFamily {
 
 impl fmt::Display for IpFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            IpFamily::V4 => "IPv4",
-            IpFamily::V6 => "IPv6",
-        })
+        f.write_str(self.as_str())
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct FamilyLabel {
 impl FamilyLabel {
     /// The label of a family.
     pub(crate) fn of(family: IpFamily) -> Self {
-        Self { ip_family: if family == IpFamily::V4 { "IPv4" } else { "IPv6" } }
+        Self { ip_family: family.as_str() }
     }
 
     /// Both.
