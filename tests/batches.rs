@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use dataplane::Engine;
+use dataplane::{Engine, Operate};
 use model::{Change, Store};
 use nftables::Nftables;
 use resolve::ProxyConfig;

@@ -7,7 +7,7 @@ mod interpreter;
 mod outcome;
 mod tables;
 
-use dataplane::Engine;
+use dataplane::{Engine, Operate};
 use interpreter::Kernel;
 use model::{Change, Store};
 use nftables::Nftables;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::rc::Rc;
 
-use dataplane::{ApplyError, Dataplane, Ground, Plan, Step};
+use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal, Step};
 use model::FrontendKey;
 use nftables::{Key, Nftables, Value};
 use resolve::Route;
@@ -53,9 +53,10 @@ impl Dataplane for Memory {
         Ok(self.objects())
     }
 
-    fn apply(&mut self, plan: Plan<Key, Value>) -> Result<(), ApplyError> {
+    fn apply(&mut self, plan: Plan<Key, Value>) -> Result<Vec<Refusal>, ApplyError> {
         let mut kernel = self.kernel.borrow_mut();
-        plan.steps.into_iter().try_for_each(|(key, step)| take(&mut kernel, key, step).map_err(refused))
+        plan.steps.into_iter().try_for_each(|(key, step)| take(&mut kernel, key, step).map_err(refused))?;
+        Ok(Vec::new())
     }
 }
 

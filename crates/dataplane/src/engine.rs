@@ -7,7 +7,7 @@ use model::{Change, NamespacedName, Problem, Store, Subject, Touched};
 use resolve::{Conflict, LocalView, ProxyConfig, resolve};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Plan};
+use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Plan, Refusal};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
@@ -26,7 +26,7 @@ pub struct SyncReport {
     pub flows: Vec<FlowCheck>,
     /// Problems that appeared or changed.
     pub problems: Vec<Problem>,
-    /// The list of contested frontends changed.
+    /// The list of contested frontends changed, or that of what the kernel refused.
     pub conflicts_changed: bool,
     /// What is known of the node changed, or the settings did.
     pub node_changed: bool,
@@ -53,6 +53,8 @@ pub struct Engine<D: Dataplane> {
     touched: Touched,
     flows: FlowTracker,
     conflicts: FxHashMap<NamespacedName, Vec<Problem>>,
+    /// Services whose objects the kernel did not take. Tried again when they change, and with every full comparison.
+    refused: FxHashMap<NamespacedName, Problem>,
     waiting_for: FxHashSet<&'static str>,
     /// Flows to look at once the kernel has the rules.
     due: Vec<FlowCheck>,
@@ -78,6 +80,7 @@ impl<D: Dataplane> Engine<D> {
             touched: Touched { node: true, ..Touched::default() },
             flows: FlowTracker::default(),
             conflicts: FxHashMap::default(),
+            refused: FxHashMap::default(),
             waiting_for: sources.iter().copied().collect(),
             due: Vec::new(),
             resolved: Vec::new(),
@@ -88,6 +91,15 @@ impl<D: Dataplane> Engine<D> {
             full: true,
             first: true,
         }
+    }
+
+    /// An engine for another dataplane that begins where this one is: with the same store, waiting for the same
+    /// sources, in the middle of the same batch. Both may go on side by side.
+    pub fn successor<E: Dataplane>(&self, config: ProxyConfig, dataplane: E) -> Engine<E> {
+        let mut engine = Engine::new(self.store.clone(), config, dataplane, &[]);
+        engine.waiting_for = self.waiting_for.clone();
+        engine.open_batches = self.open_batches;
+        engine
     }
 
     /// The store.
@@ -140,15 +152,20 @@ impl<D: Dataplane> Engine<D> {
         keys.iter().filter_map(|key| Some((key.clone(), self.ledger.get(key)?.clone()))).collect()
     }
 
-    /// Problems of the sources and contested frontends.
+    /// Problems of the sources, contested frontends, and what the kernel did not take.
     pub fn problems(&self) -> Vec<Problem> {
         let contested = self.conflicts.values().flatten();
-        self.store.problems().chain(contested).cloned().collect()
+        self.store.problems().chain(contested).chain(self.refused.values()).cloned().collect()
+    }
+
+    /// Whether the kernel did not take the objects of some Service.
+    pub fn has_refusals(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// Number of [`Engine::problems`].
     pub fn problem_count(&self) -> usize {
-        self.store.problems().count() + self.conflicts.len()
+        self.store.problems().count() + self.conflicts.len() + self.refused.len()
     }
 
     /// Takes in one change.
@@ -218,7 +235,8 @@ impl<D: Dataplane> Engine<D> {
         let seed = if self.first { &observed } else { &FxHashMap::default() };
         self.touched.all |= self.first;
         // Before news of ours are taken in: what differs now, somebody else has done.
-        let drifted = if self.first { 0 } else { self.ledger.diff(&observed).len() };
+        let drifted = if self.first { 0 } else { self.drifted(&observed) };
+        let before = std::mem::take(&mut self.refused);
         self.refresh(seed);
         self.ledger.set_tracking(true);
         if self.first {
@@ -230,9 +248,8 @@ impl<D: Dataplane> Engine<D> {
         report.full = Some(FullReport { observed: observed.len(), drifted });
         report.writes = plan.len();
         drop(observed);
-        if !plan.is_empty() {
-            self.dataplane.apply(plan)?;
-        }
+        let refusals = if plan.is_empty() { Vec::new() } else { self.dataplane.apply(plan)? };
+        self.note_refusals(refusals, &before);
         self.first = false;
         Ok(())
     }
@@ -241,7 +258,30 @@ impl<D: Dataplane> Engine<D> {
         self.refresh(&FxHashMap::default());
         let plan = self.ledger.take_plan();
         report.writes = plan.len();
-        if plan.is_empty() { Ok(()) } else { self.dataplane.apply(plan) }
+        if !plan.is_empty() {
+            let refusals = self.dataplane.apply(plan)?;
+            self.note_refusals(refusals, &FxHashMap::default());
+        }
+        Ok(())
+    }
+
+    /// Number of objects that somebody else has changed. Those that the kernel never took are not among them.
+    fn drifted(&self, observed: &FxHashMap<D::Key, D::Value>) -> usize {
+        let owners = self.refused.keys().map(|name| Owner::Service(name.clone()));
+        let untaken: FxHashSet<&D::Key> = owners.flat_map(|owner| self.ledger.owned(&owner)).collect();
+        self.ledger.diff(observed).steps.iter().filter(|(key, _)| !untaken.contains(key)).count()
+    }
+
+    /// Keeps what the kernel did not take as Problems; those that were not there before are news.
+    fn note_refusals(&mut self, refusals: Vec<Refusal>, before: &FxHashMap<NamespacedName, Problem>) {
+        self.conflicts_changed |= !refusals.is_empty() || !before.is_empty();
+        for refusal in refusals {
+            let problem = refusal_problem(&refusal);
+            if before.get(&refusal.service) != Some(&problem) {
+                self.news.push(problem.clone());
+            }
+            self.refused.insert(refusal.service, problem);
+        }
     }
 
     /// Resolves and lowers what was touched. `seed` tells the present state of objects that the ledger has not.
@@ -280,6 +320,7 @@ impl<D: Dataplane> Engine<D> {
     }
 
     fn refresh_service(&mut self, name: NamespacedName, seed: &FxHashMap<D::Key, D::Value>) {
+        self.conflicts_changed |= self.refused.remove(&name).is_some();
         let resolved = resolve(&self.store, &self.config, &name);
         let now = |key: &D::Key| self.ledger.get(key).or_else(|| seed.get(key)).cloned();
         let objects = resolved.routes.iter().flat_map(|route| self.dataplane.lower(route, &now)).collect();
@@ -301,6 +342,20 @@ impl<D: Dataplane> Engine<D> {
             self.conflicts_changed = true;
             self.news.extend(problems);
         }
+    }
+}
+
+fn refusal_problem(refusal: &Refusal) -> Problem {
+    Problem {
+        subject: Subject {
+            origin: Arc::from(""),
+            object: format!("Service {} in the kernel", refusal.service).into(),
+        },
+        field: String::new(),
+        message: format!(
+            "the kernel does not take its rules, so it is not served on this node; others are: {}",
+            refusal.reason
+        ),
     }
 }
 

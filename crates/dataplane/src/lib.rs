@@ -27,7 +27,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use ipnet::IpNet;
-use model::{FrontendKey, NodeFacts};
+use model::{FrontendKey, NamespacedName, NodeFacts};
 use resolve::{ProxyConfig, Route};
 use rustc_hash::FxHashMap;
 
@@ -84,6 +84,47 @@ pub trait Dataplane {
     /// Everything of ours that the kernel has.
     fn observe(&mut self) -> Result<FxHashMap<Self::Key, Self::Value>, ApplyError>;
 
-    /// Makes the kernel follow the plan.
-    fn apply(&mut self, plan: Plan<Self::Key, Self::Value>) -> Result<(), ApplyError>;
+    /// Makes the kernel follow the plan. What it does not take of single Services is named, and does not keep it from
+    /// taking the rest; these objects are then not in the kernel.
+    fn apply(&mut self, plan: Plan<Self::Key, Self::Value>) -> Result<Vec<Refusal>, ApplyError>;
+}
+
+/// A Service whose objects the kernel did not take, while it took those of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The Service.
+    pub service: NamespacedName,
+    /// Why, in the words of the kernel or its tool.
+    pub reason: String,
+}
+
+/// What a running program needs of a dataplane beside reconciling: to print it, to guard it, to remove it.
+pub trait Operate: Dataplane {
+    /// One that only lowers and prints: it knows no kernel, and needs no privilege.
+    fn offline() -> Self
+    where
+        Self: Sized;
+
+    /// A second one that observes the same kernel.
+    fn reader(&self) -> Result<Self, ApplyError>
+    where
+        Self: Sized;
+
+    /// One object in a line of text.
+    fn describe(&self, key: &Self::Key, value: &Self::Value) -> String;
+
+    /// The ruleset of these objects, as text that the kernel's own tool reads. It depends on the set of objects, not
+    /// on their order.
+    fn render(&self, objects: &[(Self::Key, Self::Value)]) -> String;
+
+    /// Whether somebody else may have changed what [`Dataplane::observe`] sees, since it was last called or a plan was
+    /// applied. Cheap: it is asked twice a second.
+    fn touched_by_others(&mut self) -> bool;
+
+    /// Whether rules of ours are in force, of this program or of an earlier one.
+    fn is_installed(&mut self) -> Result<bool, ApplyError>;
+
+    /// Removes everything of ours, and nothing else; the number of objects that were there. Does nothing where nothing
+    /// is.
+    fn remove(&mut self) -> Result<usize, ApplyError>;
 }

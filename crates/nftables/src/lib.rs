@@ -37,7 +37,7 @@ pub use probe::{Missing, probe};
 use std::cell::RefCell;
 use std::error::Error;
 
-use dataplane::{ApplyError, Dataplane, Ground, Plan};
+use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal};
 use model::{FrontendKey, IpFamily};
 use netlink::{NetlinkError, Socket, nft};
 use resolve::{LocalSource, NodePortScope, Route};
@@ -57,6 +57,8 @@ pub struct Nftables {
     /// Families whose table has to be replaced as a whole.
     replace: Vec<IpFamily>,
     definitions: RefCell<FxHashMap<(IpFamily, ChainId), Value>>,
+    /// The kernel's generation that we know all of: of the last look at everything, and our own commits since.
+    generation: Option<u32>,
 }
 
 pub(crate) fn kernel_family(family: IpFamily) -> nft::Family {
@@ -67,11 +69,6 @@ pub(crate) fn kernel_family(family: IpFamily) -> nft::Family {
 }
 
 impl Nftables {
-    /// Only lowers and prints; needs no privilege.
-    pub fn offline() -> Self {
-        Self::default()
-    }
-
     /// Talks to the kernel of this network namespace. Needs CAP_NET_ADMIN.
     pub fn open() -> Result<Self, NetlinkError> {
         Ok(Self { socket: Some(Socket::open(nft::NETLINK_NETFILTER)?), ..Self::default() })
@@ -82,50 +79,29 @@ impl Nftables {
         &self.layouts
     }
 
-    /// The ruleset of these objects, as text that `nft -f` reads.
-    pub fn render<'a>(&self, objects: impl Iterator<Item = (&'a Key, &'a Value)>) -> String {
-        let mut by_family: [Vec<(Key, Value)>; 2] = Default::default();
-        for (key, value) in objects {
-            by_family[usize::from(key.family() == IpFamily::V6)].push((key.clone(), *value));
-        }
-        let tables = self
-            .layouts
-            .iter()
-            .map(|layout| text::table(layout, &by_family[usize::from(layout.family == IpFamily::V6)]));
-        tables.collect::<Vec<_>>().join("\n")
-    }
-
-    /// One object in a line of text.
-    pub fn describe(&self, key: &Key, value: &Value) -> String {
-        let layout = self.layouts.iter().find(|layout| layout.family == key.family());
-        layout.map_or_else(String::new, |layout| text::object(layout, key, value))
-    }
-
-    /// The kernel's ruleset generation: it moves when anybody commits anything.
-    pub fn generation(&mut self) -> Result<u32, NetlinkError> {
-        nft::generation(self.kernel()?)
-    }
-
-    /// Transactions of ours that the kernel has taken: each moves the generation by one.
-    pub fn commits(&self) -> u32 {
+    /// Transactions of ours that the kernel has taken.
+    fn commits(&self) -> u32 {
         self.socket.as_ref().map_or(0, Socket::commits)
     }
 
-    /// Whether the kernel has a table of ours with chains in it: rules of an earlier run are in force.
-    pub fn is_installed(&mut self) -> Result<bool, NetlinkError> {
+    fn tables_with_chains(&mut self) -> Result<usize, NetlinkError> {
         let socket = self.kernel()?;
+        let mut tables = 0;
         for family in IpFamily::ALL {
-            if !nft::chains(socket, kernel_family(family), ids::TABLE)?.is_empty() {
-                return Ok(true);
-            }
+            tables += usize::from(!nft::chains(socket, kernel_family(family), ids::TABLE)?.is_empty());
         }
-        Ok(false)
+        Ok(tables)
     }
 
-    /// Deletes our tables, and nothing else.
-    pub fn cleanup(&mut self) -> Result<(), NetlinkError> {
-        let socket = self.kernel()?;
-        IpFamily::ALL.into_iter().try_for_each(|family| apply::delete_table(socket, family))
+    /// Deletes our tables, and nothing else. One that is not there costs no commit.
+    fn remove_tables(&mut self) -> Result<usize, NetlinkError> {
+        let there = self.tables_with_chains()?;
+        if there > 0 {
+            let socket = self.kernel()?;
+            IpFamily::ALL.into_iter().try_for_each(|family| apply::delete_table(socket, family))?;
+        }
+        self.generation = None;
+        Ok(there)
     }
 
     fn kernel(&mut self) -> Result<&mut Socket, NetlinkError> {
@@ -173,6 +149,8 @@ impl Nftables {
     }
 
     fn observe_all(&mut self) -> Result<FxHashMap<Key, Value>, NetlinkError> {
+        // Before the look: what others commit meanwhile must be seen the next time.
+        let generation = nft::generation(self.kernel()?)?;
         let mut all = FxHashMap::default();
         self.replace.clear();
         for family in IpFamily::ALL {
@@ -183,6 +161,7 @@ impl Nftables {
             if all.is_empty() { all = found.objects } else { all.extend(found.objects) }
         }
         self.sticky.adopt(all.iter());
+        self.generation = Some(generation);
         Ok(all)
     }
 
@@ -263,8 +242,55 @@ impl Dataplane for Nftables {
         self.observe_all().map_err(|e| failed("cannot read the tables from the kernel", e))
     }
 
-    fn apply(&mut self, plan: Plan<Key, Value>) -> Result<(), ApplyError> {
-        self.apply_all(plan).map_err(|e| failed("cannot write the tables", e))
+    fn apply(&mut self, plan: Plan<Key, Value>) -> Result<Vec<Refusal>, ApplyError> {
+        let before = self.commits();
+        let result = self.apply_all(plan);
+        // Each transaction of ours has moved the generation by one.
+        let own = self.commits().wrapping_sub(before);
+        self.generation = self.generation.map(|generation| generation.wrapping_add(own));
+        result.map(|()| Vec::new()).map_err(|e| failed("cannot write the tables", e))
+    }
+}
+
+impl Operate for Nftables {
+    fn offline() -> Self {
+        Self::default()
+    }
+
+    fn reader(&self) -> Result<Self, ApplyError> {
+        Self::open().map_err(|e| failed("cannot open nf_tables", e))
+    }
+
+    fn describe(&self, key: &Key, value: &Value) -> String {
+        let layout = self.layouts.iter().find(|layout| layout.family == key.family());
+        layout.map_or_else(String::new, |layout| text::object(layout, key, value))
+    }
+
+    fn render(&self, objects: &[(Key, Value)]) -> String {
+        let mut by_family: [Vec<(Key, Value)>; 2] = Default::default();
+        for (key, value) in objects {
+            by_family[usize::from(key.family() == IpFamily::V6)].push((key.clone(), *value));
+        }
+        let tables = self
+            .layouts
+            .iter()
+            .map(|layout| text::table(layout, &by_family[usize::from(layout.family == IpFamily::V6)]));
+        tables.collect::<Vec<_>>().join("\n")
+    }
+
+    fn touched_by_others(&mut self) -> bool {
+        let known = self.generation;
+        let now = self.kernel().and_then(nft::generation).ok();
+        now.zip(known).is_some_and(|(now, known)| now != known)
+    }
+
+    fn is_installed(&mut self) -> Result<bool, ApplyError> {
+        let tables = self.tables_with_chains().map_err(|e| failed("cannot look for our tables", e))?;
+        Ok(tables > 0)
+    }
+
+    fn remove(&mut self) -> Result<usize, ApplyError> {
+        self.remove_tables().map_err(|e| failed("cannot delete the tables `ip towpath` and `ip6 towpath`", e))
     }
 }
 
