@@ -55,5 +55,5 @@ pub use sections::{
     ClientConnectionConfiguration, KubeProxyConntrackConfiguration, KubeProxyIptablesConfiguration,
     KubeProxyIpvsConfiguration, KubeProxyNftablesConfiguration, KubeProxyWinkernelConfiguration,
 };
-pub use towpath::{SnapshotConfiguration, Source, TowpathConfiguration};
+pub use towpath::{IptablesVariant, SnapshotConfiguration, Source, TowpathConfiguration};
 pub use validate::validate;

@@ -45,7 +45,7 @@ pub struct KubeProxyConfiguration {
     pub enable_profiling: bool,
     /// `<major>.<minor>` whose hidden metrics are shown. Default empty. Meaningless here.
     pub show_hidden_metrics_for_version: String,
-    /// `iptables`, `ipvs` or `nftables`; empty (default) = choose. See [`proxy_mode`](Self::proxy_mode).
+    /// `iptables`, `ipvs` or `nftables`; empty (default) or `auto` = choose. See [`proxy_mode`](Self::proxy_mode).
     pub mode: String,
     /// For mode iptables; the masquerade bit and `masqueradeAll` also for mode ipvs.
     pub iptables: KubeProxyIptablesConfiguration,

@@ -45,7 +45,7 @@ impl FromStr for ProxyMode {
                 Err("this mode went with Kubernetes 1.26: write nftables, iptables or ipvs".into())
             }
             "kernelspace" => Err("this mode is for Windows: write nftables, iptables or ipvs".into()),
-            _ => Err("is not a mode: write nftables, iptables or ipvs, or leave it empty to choose".into()),
+            _ => Err("is not a mode: write nftables, iptables or ipvs, or auto to choose".into()),
         }
     }
 }
@@ -106,6 +106,11 @@ impl KubeProxyConfiguration {
         self.mode.parse().ok()
     }
 
+    /// Whether the mode is to be chosen: `mode` is empty, or `auto`, a word of towpath's own.
+    pub fn chooses_mode(&self) -> bool {
+        matches!(self.mode.as_str(), "" | "auto")
+    }
+
     /// How pods' traffic is recognised.
     pub fn local_mode(&self) -> LocalMode {
         self.detect_local_mode.parse().unwrap_or_default()
@@ -153,7 +158,7 @@ impl KubeProxyConfiguration {
 
     /// What `mode`, given or chosen, takes from its section.
     ///
-    /// When `mode` is empty, kube-proxy reads the section `iptables`, so files have their settings there.
+    /// When `mode` is empty (or `auto`), kube-proxy reads the section `iptables`, so files have their settings there.
     /// Where towpath then chooses nftables, each setting that the section `nftables` leaves at its default is
     /// taken from `iptables`.
     pub fn mode_settings(&self, mode: ProxyMode) -> ModeSettings {
@@ -161,7 +166,7 @@ impl KubeProxyConfiguration {
         let (masquerade_all, bit, sync_period) = match mode {
             ProxyMode::Iptables => (iptables.masquerade_all, iptables.masquerade_bit, iptables.sync_period),
             ProxyMode::Ipvs => (iptables.masquerade_all, iptables.masquerade_bit, self.ipvs.sync_period),
-            ProxyMode::Nftables if self.mode.is_empty() => self.chosen_nftables(),
+            ProxyMode::Nftables if self.chooses_mode() => self.chosen_nftables(),
             ProxyMode::Nftables => (nftables.masquerade_all, nftables.masquerade_bit, nftables.sync_period),
         };
         let masquerade_bit = u8::try_from(bit).unwrap_or(14);

@@ -23,6 +23,23 @@ pub struct TowpathConfiguration {
     pub startup_taint: String,
     /// Whether Events are sent to the API server. Default true.
     pub events: bool,
+    /// Whether what kube-proxy has left in the kernel is removed once towpath's rules are in place. Default true.
+    pub takeover: bool,
+    /// Which iptables is used in mode iptables. Default `auto`.
+    pub iptables_variant: IptablesVariant,
+}
+
+/// The variant of iptables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub enum IptablesVariant {
+    /// The one that the kubelet uses, as its hint chains show.
+    #[default]
+    Auto,
+    /// `iptables-legacy`: the kernel's x_tables.
+    Legacy,
+    /// `iptables-nft`: rules of nf_tables.
+    Nft,
 }
 
 /// Where Services come from.
@@ -56,6 +73,8 @@ impl Default for TowpathConfiguration {
             snapshot: SnapshotConfiguration::default(),
             startup_taint: String::new(),
             events: true,
+            takeover: true,
+            iptables_variant: IptablesVariant::Auto,
         }
     }
 }

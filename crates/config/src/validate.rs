@@ -56,7 +56,7 @@ fn addresses(config: &KubeProxyConfiguration, problems: &mut Problems) {
 }
 
 fn modes(config: &KubeProxyConfiguration, problems: &mut Problems) {
-    if !config.mode.is_empty()
+    if !config.chooses_mode()
         && let Err(message) = config.mode.parse::<ProxyMode>()
     {
         problems.add("mode", &config.mode, message);

@@ -13,8 +13,8 @@ fn read(body: &str) -> Result<Settings, Problems> {
 fn defaults() {
     let config = read("").unwrap().towpath;
     assert_eq!(config, TowpathConfiguration::default());
-    let text = "apiVersion: towpath.dev/v1alpha1\nevents: true\nkind: TowpathConfiguration\nmanifests: \"\"\n\
-        snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\n";
+    let text = "apiVersion: towpath.dev/v1alpha1\nevents: true\niptablesVariant: auto\nkind: TowpathConfiguration\nmanifests: \"\"\n\
+        snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\ntakeover: true\n";
     assert_eq!(config.to_yaml(), text);
 }
 

@@ -102,7 +102,7 @@ pub struct KubeProxyFlags {
     /// The version whose hidden metrics are shown, as in 1.35.
     #[arg(long, allow_hyphen_values = true, value_name = "TEXT")]
     pub show_hidden_metrics_for_version: Option<String>,
-    /// nftables, iptables or ipvs. Default: choose.
+    /// nftables, iptables or ipvs; auto = nftables where the kernel can, else iptables. Default: auto.
     #[arg(long, allow_hyphen_values = true, value_name = "TEXT")]
     pub proxy_mode: Option<String>,
     /// The mark's bit that means "masquerade", 0 to 31 (modes iptables and ipvs). Default: 14.

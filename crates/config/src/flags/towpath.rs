@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::values::{boolean, duration};
 use crate::duration::GoDuration;
-use crate::towpath::{Source, TowpathConfiguration};
+use crate::towpath::{IptablesVariant, Source, TowpathConfiguration};
 
 /// A flag for each field of [`TowpathConfiguration`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
@@ -39,6 +39,15 @@ pub struct TowpathFlags {
         default_missing_value = "true", value_parser = boolean
     )]
     pub events: Option<bool>,
+    /// Remove what kube-proxy has left in the kernel, once our rules are in place. Default: true.
+    #[arg(
+        long, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean
+    )]
+    pub takeover: Option<bool>,
+    /// Which iptables mode iptables uses; auto = the kubelet's. Default: auto.
+    #[arg(long, value_enum)]
+    pub iptables_variant: Option<IptablesVariant>,
 }
 
 impl TowpathFlags {
@@ -55,6 +64,8 @@ impl TowpathFlags {
         set(&self.snapshot_after, &mut snapshot.after);
         set(&self.startup_taint, &mut config.startup_taint);
         set(&self.events, &mut config.events);
+        set(&self.takeover, &mut config.takeover);
+        set(&self.iptables_variant, &mut config.iptables_variant);
     }
 }
 
