@@ -125,6 +125,16 @@ impl Buffer {
         self.put(kind, &value.to_be_bytes());
     }
 
+    /// A u16 in host byte order, as most subsystems but netfilter's want numbers.
+    pub fn put_u16(&mut self, kind: u16, value: u16) {
+        self.put(kind, &value.to_ne_bytes());
+    }
+
+    /// A u32 in host byte order.
+    pub fn put_u32(&mut self, kind: u16, value: u32) {
+        self.put(kind, &value.to_ne_bytes());
+    }
+
     /// A big-endian u64.
     pub fn put_be64(&mut self, kind: u16, value: u64) {
         self.put(kind, &value.to_be_bytes());
@@ -159,6 +169,16 @@ impl<'a> Attr<'a> {
         self.be()?.try_into().ok()
     }
 
+    /// A number of 1, 2, 4 or 8 bytes in host byte order.
+    pub fn host(&self) -> Option<u64> {
+        match *self.payload {
+            [a] => Some(a.into()),
+            [a, b] => Some(u16::from_ne_bytes([a, b]).into()),
+            [a, b, c, d] => Some(u32::from_ne_bytes([a, b, c, d]).into()),
+            _ => self.payload.try_into().ok().map(u64::from_ne_bytes),
+        }
+    }
+
     /// A text, up to its NUL.
     pub fn text(&self) -> Option<&'a str> {
         let end = self.payload.iter().position(|b| *b == 0).unwrap_or(self.payload.len());
@@ -179,6 +199,11 @@ impl<'a> Attrs<'a> {
     /// The first attribute of a type, as a big-endian number.
     pub fn number(self, kind: u16) -> Option<u32> {
         self.find(kind)?.be32()
+    }
+
+    /// The first attribute of a type, as a number in host byte order.
+    pub fn host(self, kind: u16) -> Option<u32> {
+        self.find(kind)?.host()?.try_into().ok()
     }
 
     /// The first attribute of a type, as a text.
@@ -218,6 +243,20 @@ mod tests {
         assert_eq!(inner.number(3), Some(0x0102_0304));
         assert_eq!(inner.find(4).unwrap().payload, [9]);
         assert_eq!(inner.count(), 2);
+    }
+
+    #[test]
+    fn numbers_in_host_order_survive_a_round_trip() {
+        let mut buffer = Buffer::default();
+        buffer.put_u16(1, 0x0102);
+        buffer.put_u32(2, 0x0102_0304);
+        buffer.put(3, &0x0102_0304_0506_0708u64.to_ne_bytes());
+        buffer.put(4, &[9]);
+        buffer.put(5, &[1, 2, 3]);
+        let attrs = Attrs(buffer.bytes());
+        assert_eq!([1, 2, 4].map(|kind| attrs.host(kind)), [Some(0x0102), Some(0x0102_0304), Some(9)]);
+        assert_eq!(attrs.find(3).unwrap().host(), Some(0x0102_0304_0506_0708));
+        assert_eq!((attrs.host(3), attrs.host(5), attrs.host(6)), (None, None, None));
     }
 
     #[test]

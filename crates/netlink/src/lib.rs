@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   attr     bytes <-> attributes            (pure)
-//!   socket   one AF_NETLINK socket           (the only unsafe code of the project)
+//!   socket   one AF_NETLINK socket           (unsafe is allowed in this crate only)
 //!   nft      nf_tables: expressions, sets, transactions, dumps
 //!   conntrack  filtered dumps and deletion of flows
-//!   route    this node's addresses, and the news of them
+//!   route    this node's addresses and the news of them; links
+//!   genl     numbers of generic netlink's families
+//!   ipvs     virtual and real servers, timeouts
+//!   ipset    names and members of sets, to recognise another program's
 //! ```
 //!
 //! Invariants:
@@ -16,10 +19,14 @@
 pub mod attr;
 pub mod conntrack;
 mod error;
+mod genl;
+pub mod ipset;
+pub mod ipvs;
 mod memory;
 pub mod nft;
 pub mod route;
 mod socket;
+pub mod xt;
 
 pub use error::NetlinkError;
 pub use memory::give_back_memory;

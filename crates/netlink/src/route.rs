@@ -1,7 +1,10 @@
-//! This network namespace's addresses, and the news of them (`linux/rtnetlink.h`, `linux/if_addr.h`).
+//! This network namespace's addresses, and the news of them (`linux/rtnetlink.h`, `linux/if_addr.h`); links by name,
+//! dummy links, and addresses on them (in `link`).
 //!
 //! News and lists take two sockets: a list would swallow news that came between its parts. Open the
 //! [`AddressWatch`] before the first list, and nothing is missed.
+
+mod link;
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -10,6 +13,8 @@ use std::time::Duration;
 
 use crate::attr::{Attr, Attrs, Buffer};
 use crate::{NetlinkError, Reply, Socket};
+
+pub use link::{Link, add_address, addresses_of, create_dummy, delete_address, delete_link, link, set_up};
 
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;

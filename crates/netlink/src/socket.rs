@@ -1,4 +1,4 @@
-//! One AF_NETLINK socket. The only `unsafe` of the project is here: five system calls.
+//! One AF_NETLINK socket: five system calls.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -144,7 +144,11 @@ impl Socket {
                 }
                 consistent &= reply.flags & libc::NLM_F_DUMP_INTR as u16 == 0;
                 match i32::from(reply.kind) {
-                    libc::NLMSG_DONE => done = true,
+                    // A dump that fails on its way ends with the error in the place of the end.
+                    libc::NLMSG_DONE => {
+                        done = true;
+                        failure = refusal(&reply, 0);
+                    }
                     libc::NLMSG_ERROR => {
                         done = true;
                         failure = refusal(&reply, 0);
@@ -230,7 +234,7 @@ pub(crate) fn refusal(reply: &Reply<'_>, index: usize) -> Option<NetlinkError> {
     const MESSAGE: u16 = 1;
     let code = reply.payload.get(..4)?;
     let errno = -i32::from_ne_bytes([code[0], code[1], code[2], code[3]]);
-    if errno == 0 {
+    if errno <= 0 {
         return None;
     }
     let inner = reply.payload.get(4..8).map_or(0, |b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]) as usize);

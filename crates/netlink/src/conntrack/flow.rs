@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 const IPS_DST_NAT: u32 = 1 << 5;
 
-/// The IP family of a dump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// An IP family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// IPv4.
     V4,

@@ -102,7 +102,7 @@ fn decode_chain(attrs: Attrs<'_>) -> Option<ChainInfo> {
     Some(ChainInfo { name: attrs.text(3)?.to_owned(), hook })
 }
 
-fn collect<T>(
+pub(super) fn collect<T>(
     socket: &mut Socket,
     message: Message,
     family: Family,
@@ -127,6 +127,6 @@ fn collect<T>(
     Err(NetlinkError::Interrupted(ATTEMPTS))
 }
 
-fn body<'a>(reply: &Reply<'a>) -> Attrs<'a> {
+pub(super) fn body<'a>(reply: &Reply<'a>) -> Attrs<'a> {
     Attrs(reply.payload.get(4..).unwrap_or(&[]))
 }

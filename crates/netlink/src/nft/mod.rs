@@ -5,11 +5,18 @@
 
 mod dump;
 mod expr;
+mod foreign;
+mod jumps;
 mod set;
 mod transaction;
 
 pub use dump::{ChainInfo, RuleInfo, chains, elements, generation, rules, sets};
 pub use expr::{Expr, Verdict, register};
+pub use foreign::{
+    ForeignElement, ForeignRule, ForeignSet, Step, foreign_elements, foreign_elements_at, foreign_rules,
+    foreign_sets, table_handle,
+};
+pub use jumps::{Jump, jumps};
 pub use set::{Element, ElementData, SetData, SetFlags, SetSpec, data_type};
 pub use transaction::{Hook, Transaction};
 
@@ -34,6 +41,7 @@ pub enum Family {
 #[repr(u16)]
 enum Message {
     NewTable = 0,
+    GetTable = 1,
     DelTable = 2,
     NewChain = 3,
     GetChain = 4,

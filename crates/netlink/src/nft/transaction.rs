@@ -135,6 +135,16 @@ impl Transaction {
         });
     }
 
+    /// Deletes one rule by its handle; one that is not there fails the transaction.
+    pub fn delete_rule(&mut self, chain: &str, handle: u64) {
+        let table = self.table;
+        self.message(Message::DelRule, 0, chain, |b| {
+            b.put_str(1, table);
+            b.put_str(2, chain);
+            b.put_be64(3, handle);
+        });
+    }
+
     /// Appends a rule.
     pub fn add_rule(&mut self, chain: &str, exprs: &[Expr]) {
         let table = self.table;
