@@ -16,12 +16,14 @@
 
 pub mod cases;
 pub mod flags;
+pub mod kube_proxy;
 pub mod manifest;
 pub mod netns;
 pub mod probe;
 pub mod process;
 pub mod scene;
 pub mod scratch;
+pub mod seccomp;
 pub mod server;
 pub mod verdict;
 pub mod wait;

@@ -83,8 +83,17 @@ impl NetNs {
     }
 
     /// Starts a program inside; it is killed when the guard is dropped.
-    pub fn spawn(&self, mut command: Command) -> Result<Running> {
-        let child = self.run(|| command.spawn())?;
+    pub fn spawn(&self, command: Command) -> Result<Running> {
+        self.spawn_restricted(command, || Ok(()))
+    }
+
+    /// The same from a thread which has restricted itself: the program inherits that.
+    pub fn spawn_restricted(
+        &self,
+        mut command: Command,
+        restrict: impl FnOnce() -> Result<()> + Send,
+    ) -> Result<Running> {
+        let child = self.run(|| restrict().map(|()| command.spawn()))??;
         Ok(Running::new(child.with_context(|| format!("starting {:?}", command.get_program()))?))
     }
 }
