@@ -27,4 +27,4 @@ pub use exclude::Excluded;
 pub use explain::{Explanation, Masquerade, Packet, PacketVerdict, explain};
 pub use local::{HealthCheck, LocalView};
 pub use route::{Conflict, Decision, Resolved, Route, Vip, VipKind, resolve};
-pub use scope::{LocalSource, NodePortScope};
+pub use scope::{LocalSource, NodePortScope, localhost_nodeport_nets};

@@ -80,6 +80,8 @@ pub struct Route {
     pub hairpin: Vec<EndpointAddr>,
     /// Every endpoint that still serves, whatever policy says: flows to these are never stale. Sorted.
     pub serving: Arc<[EndpointAddr]>,
+    /// The Service's `healthCheckNodePort`, if load balancers ask this node for its health; the same in all its Routes.
+    pub health_check_port: Option<u16>,
 }
 
 impl Route {
@@ -160,6 +162,7 @@ fn route(
         affinity_seconds: service.affinity_seconds,
         hairpin: choice.all().into_iter().filter(|i| found[*i].local).map(|i| found[i].addr).collect(),
         serving: serving(&found),
+        health_check_port: service.has_health_check().then_some(service.health_check_node_port),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which addresses are this node's NodePort addresses, and which sources are its pods.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use model::{IpFamily, NodeFacts};
 
 use crate::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
@@ -77,15 +77,33 @@ impl NodePortScope {
     }
 }
 
-/// Whether NodePorts answer on this loopback address: IPv4 in iptables mode, if it is on and the addresses cover it.
+/// The IPv4 loopback prefixes on which NodePorts answer: in iptables mode, if it is on (`--iptables-localhost-nodeports`),
+/// what `--nodeport-addresses` covers of 127.0.0.0/8. None overlaps another. Empty in every other case; IPv6 has no such thing.
+pub fn localhost_nodeport_nets(config: &ProxyConfig) -> Vec<IpNet> {
+    if config.mode != Mode::Iptables || !config.localhost_nodeports {
+        return Vec::new();
+    }
+    let selectors = &config.nodeport_addresses;
+    let nets: Vec<IpNet> = selectors.iter().filter_map(|s| net_of(s, IpFamily::V4)).collect();
+    if nets.is_empty() && !selectors.contains(&NodePortSelector::Primary) {
+        return vec![LOOPBACK];
+    }
+    let covered: Vec<IpNet> = nets.iter().filter_map(within_loopback).collect();
+    IpNet::aggregate(&covered)
+}
+
+/// Whether NodePorts answer on this loopback address.
 pub(crate) fn localhost_nodeports(config: &ProxyConfig, ip: IpAddr) -> bool {
-    let nets: Vec<IpNet> = config.nodeport_addresses.iter().filter_map(|s| net_of(s, IpFamily::V4)).collect();
-    let primary = config.nodeport_addresses.contains(&NodePortSelector::Primary);
-    config.mode == Mode::Iptables
-        && config.localhost_nodeports
-        && ip.is_ipv4()
-        && ip.is_loopback()
-        && ((nets.is_empty() && !primary) || nets.iter().any(|net| net.contains(&ip)))
+    localhost_nodeport_nets(config).iter().any(|net| net.contains(&ip))
+}
+
+/// All addresses of IPv4 loopback.
+const LOOPBACK: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
+
+/// The part of a prefix that is loopback: the smaller of the two, if one holds the other.
+fn within_loopback(net: &IpNet) -> Option<IpNet> {
+    let inside = if LOOPBACK.contains(net) { *net } else { LOOPBACK };
+    net.contains(&inside).then_some(inside)
 }
 
 fn net_of(selector: &NodePortSelector, family: IpFamily) -> Option<IpNet> {
@@ -136,6 +154,35 @@ mod tests {
             (Nftables, &["127.0.0.0/8"], V4, only(&[])),
         ] {
             assert_eq!(scope(mode, nets, family), want, "{mode:?} {nets:?} {family}");
+        }
+    }
+
+    #[test]
+    fn loopback_table() {
+        let of = |mode, on, nets: &[&str]| {
+            let selector = |text: &&str| match *text {
+                "primary" => NodePortSelector::Primary,
+                net => NodePortSelector::Net(parse_net(net).unwrap()),
+            };
+            let nodeport_addresses = nets.iter().map(selector).collect();
+            let config =
+                ProxyConfig { mode, nodeport_addresses, localhost_nodeports: on, ..ProxyConfig::default() };
+            localhost_nodeport_nets(&config).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let all = &["127.0.0.0/8"][..];
+        for (nets, want) in [
+            (&[][..], all),
+            (&["0.0.0.0/0"], all),
+            (&["126.0.0.0/7", "127.0.0.1/32"], all),
+            (&["::/0"], all),
+            (&["primary"], &[]),
+            (&["192.168.0.0/24"], &[]),
+            (&["192.168.0.0/24", "127.0.0.1/32", "127.1.0.0/16"], &["127.0.0.1/32", "127.1.0.0/16"]),
+            (&["127.0.0.1/32", "127.0.0.0/24"], &["127.0.0.0/24"]),
+        ] {
+            assert_eq!(of(Mode::Iptables, true, nets), want, "{nets:?}");
+            assert!(of(Mode::Iptables, false, nets).is_empty(), "{nets:?}: it is off");
+            assert!(of(Mode::Nftables, true, nets).is_empty(), "{nets:?}: another mode");
         }
     }
 }

@@ -1,0 +1,40 @@
+//! Kernel settings that belong to the rules.
+
+use std::fs;
+
+const LIBERAL: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
+const ROUTE_LOCALNET: &str = "/proc/sys/net/ipv4/conf/all/route_localnet";
+
+/// Whether conntrack takes TCP packets out of the window for good ones. No where the setting is not there.
+pub fn is_liberal() -> bool {
+    read(LIBERAL).is_some_and(|value| value != "0")
+}
+
+/// Whether the node routes packets to 127.0.0.0/8.
+pub fn routes_localnet() -> bool {
+    read(ROUTE_LOCALNET).is_some_and(|value| value != "0")
+}
+
+/// Has the node route packets to 127.0.0.0/8, or not. Writes only what differs.
+pub fn route_localnet(on: bool) {
+    if routes_localnet() == on {
+        return;
+    }
+    let value = if on { "1" } else { "0" };
+    match fs::write(ROUTE_LOCALNET, value) {
+        Ok(()) => tracing::info!(value, "set net.ipv4.conf.all.route_localnet"),
+        Err(error) => tracing::warn!(
+            %error,
+            "cannot set net.ipv4.conf.all.route_localnet to {value}: nodePorts on 127.0.0.1 need it to be 1; set it, or give --iptables-localhost-nodeports=false"
+        ),
+    }
+}
+
+/// Whether the kernel has IPv6.
+pub fn has_ipv6() -> bool {
+    fs::exists("/proc/thread-self/net/if_inet6").unwrap_or(false)
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}

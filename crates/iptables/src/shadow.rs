@@ -1,0 +1,146 @@
+//! What the kernel has in shared chains, as far as this process knows, and texts that change it.
+//!
+//! A chain is always written whole, so a text may be sent again after half of it was taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use dataplane::Step;
+use model::IpFamily;
+use rustc_hash::FxHashMap;
+
+use crate::names::{Place, Table};
+use crate::objects::{Entry, Key, Value};
+
+/// The rules of one shared chain, in order.
+type Rules = BTreeMap<Entry, Value>;
+
+/// A step of a plan.
+pub type KeyStep = (Key, Step<Value>);
+
+/// The shared chains that exist.
+#[derive(Clone, Debug, Default)]
+pub struct Shadow {
+    chains: FxHashMap<Place, Rules>,
+}
+
+/// What steps make of chains: not in the kernel yet.
+#[derive(Debug, Default)]
+pub struct Draft {
+    shared: BTreeMap<Place, Rules>,
+    whole: BTreeMap<Place, Option<Value>>,
+}
+
+impl Shadow {
+    /// What was observed.
+    pub fn new<'a>(objects: impl Iterator<Item = (&'a Key, &'a Value)>) -> Self {
+        let mut shadow = Self::default();
+        for (key, value) in objects.filter(|(key, _)| key.place.chain.is_shared()) {
+            let rules = shadow.chains.entry(key.place.clone()).or_default();
+            rules.insert(key.entry.clone(), value.clone());
+        }
+        shadow
+    }
+
+    /// What steps make of the chains that they touch. Jumps are not looked at.
+    pub fn draft<'a>(&self, steps: impl Iterator<Item = &'a KeyStep>) -> Draft {
+        let mut draft = Draft::default();
+        for (key, step) in steps {
+            let new = match step {
+                Step::Create(new) | Step::Update { new, .. } => Some(new),
+                Step::Delete(_) => None,
+            };
+            match key.entry {
+                Entry::Jump => {}
+                Entry::Whole => {
+                    draft.whole.insert(key.place.clone(), new.cloned());
+                }
+                _ => draft.shared_step(self, key, new),
+            }
+        }
+        draft
+    }
+
+    /// Takes in what the kernel has taken.
+    pub fn commit(&mut self, draft: Draft) {
+        for (place, rules) in draft.shared {
+            if rules.is_empty() {
+                self.chains.remove(&place)
+            } else {
+                self.chains.insert(place, rules)
+            };
+        }
+    }
+}
+
+impl Draft {
+    fn shared_step(&mut self, shadow: &Shadow, key: &Key, new: Option<&Value>) {
+        let now = || shadow.chains.get(&key.place).cloned().unwrap_or_default();
+        let rules = self.shared.entry(key.place.clone()).or_insert_with(now);
+        match new {
+            Some(new) => rules.insert(key.entry.clone(), new.clone()),
+            None => rules.remove(&key.entry),
+        };
+    }
+
+    /// Whether nothing is touched in a family.
+    fn is_empty(&self, family: IpFamily) -> bool {
+        let places = self.shared.keys().chain(self.whole.keys());
+        places.into_iter().all(|place| place.family != family)
+    }
+
+    /// The families that are touched.
+    pub fn families(&self) -> impl Iterator<Item = IpFamily> + '_ {
+        IpFamily::ALL.into_iter().filter(|family| !self.is_empty(*family))
+    }
+
+    /// The text for one family.
+    pub fn text(&self, family: IpFamily) -> String {
+        let mut text = String::new();
+        for table in Table::ALL {
+            self.table(family, table, &mut text);
+        }
+        text
+    }
+
+    fn table(&self, family: IpFamily, table: Table, text: &mut String) {
+        let here = |place: &&Place| place.family == family && place.table() == table;
+        let places: BTreeSet<&Place> =
+            self.shared.keys().chain(self.whole.keys()).filter(|place| here(place)).collect();
+        if places.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "*{}", table.as_str());
+        // Declaring a chain empties it: nothing refers to a chain that goes, once all of this is read.
+        places.iter().for_each(|place| _ = writeln!(text, ":{} - [0:0]", place.chain));
+        places.iter().for_each(|place| self.rules(place, text));
+        let gone = places.iter().filter(|place| self.is_gone(place));
+        gone.for_each(|place| _ = writeln!(text, "-X {}", place.chain));
+        text.push_str("COMMIT\n");
+    }
+
+    fn is_gone(&self, place: &Place) -> bool {
+        match self.shared.get(place) {
+            Some(rules) => rules.is_empty(),
+            None => self.whole.get(place).is_none_or(Option::is_none),
+        }
+    }
+
+    fn rules(&self, place: &Place, text: &mut String) {
+        let shared = self.shared.get(place).into_iter().flat_map(BTreeMap::values);
+        let whole = self.whole.get(place).into_iter().flatten();
+        let name = place.chain.to_string();
+        shared.chain(whole).for_each(|rules| append(&name, rules, text));
+    }
+}
+
+/// The lines that append rules to a chain.
+pub fn append(chain: &str, rules: &str, text: &mut String) {
+    for rule in rules.lines() {
+        text.push_str("-A ");
+        text.push_str(chain);
+        text.push(' ');
+        text.push_str(rule);
+        text.push('\n');
+    }
+}

@@ -1,0 +1,75 @@
+//! How long the tools take with 10,000 Services of 5 endpoints. Ignored: it takes a minute, and wants a release build.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod kernel_world;
+mod spec;
+
+use std::time::Instant;
+
+use kernel_world::each_variant;
+use model::{Change, Conditions, Endpoint, IpFamily, NamespacedName, Service, Slice, SlicePort};
+
+const SERVICES: u32 = 10_000;
+
+#[test]
+#[ignore = "a measurement: run it with --release --ignored --nocapture"]
+fn ten_thousand_services() {
+    each_variant(|world| {
+        let mut engine = world.engine("services: []");
+        let prototype = spec::service(&kernel_world::scene(PROTOTYPE).services[0]);
+        for n in 0..SERVICES {
+            engine.handle(Change::Service(service(&prototype, n).into()));
+            engine.handle(Change::Slice(slice(n, 5).into()));
+        }
+        let time = |what: &str, since: Instant, writes: usize| {
+            println!("{} {what}: {:.3} s, {writes} objects", world.variant, since.elapsed().as_secs_f64());
+        };
+        let start = Instant::now();
+        let writes = engine.sync().unwrap().writes;
+        time("first load", start, writes);
+        for endpoints in [4, 5, 3] {
+            engine.handle(Change::Slice(slice(SERVICES - 1, endpoints).into()));
+            let start = Instant::now();
+            let writes = engine.sync().unwrap().writes;
+            time("one change", start, writes);
+        }
+        engine.handle(Change::ServiceGone(NamespacedName::new("a", "s77")));
+        let start = Instant::now();
+        let writes = engine.sync().unwrap().writes;
+        time("one Service less", start, writes);
+        engine.request_full();
+        let start = Instant::now();
+        let writes = engine.sync().unwrap().writes;
+        time("full comparison", start, writes);
+        assert_eq!(writes, 0);
+    });
+}
+
+const PROTOTYPE: &str =
+    "services: [{name: a/b, type: ClusterIP, cluster_ips: [10.96.0.1], ports: [{name: p, port: 80}]}]";
+
+fn service(prototype: &Service, n: u32) -> Service {
+    let ip = std::net::Ipv4Addr::from(0x0a60_0001 + n);
+    Service {
+        name: NamespacedName::new("a", format!("s{n}")),
+        cluster_ips: vec![ip.into()],
+        ..prototype.clone()
+    }
+}
+
+fn slice(n: u32, endpoints: u32) -> Slice {
+    let endpoint = |i: u32| Endpoint {
+        ip: std::net::Ipv4Addr::from(0x0af4_0000 + n * 8 + i).into(),
+        conditions: Conditions::default(),
+        node: Some("other".into()),
+        hints: None,
+    };
+    Slice {
+        name: NamespacedName::new("a", format!("s{n}-x")),
+        service: NamespacedName::new("a", format!("s{n}")),
+        family: IpFamily::V4,
+        ports: vec![SlicePort { name: "p".into(), protocol: model::Protocol::Tcp, port: 8080 }],
+        endpoints: (0..endpoints).map(endpoint).collect(),
+    }
+}
