@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{Problem, Store};
-use nftables::{Key, Value};
-use resolve::ProxyConfig;
+use resolve::{Mode, ProxyConfig};
 use sources::kubernetes::Stats;
 
 use crate::health::Health;
 use crate::metrics::{Api, Metrics};
+use crate::rules_view::RulesView;
 
 /// The board. One for the process.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) last_error: Option<String>,
     /// Why the configuration file, as it is now, is not in force.
     pub(crate) config_error: Option<String>,
+    /// The mode that is in force.
+    pub(crate) mode: Mode,
     /// The first sync has succeeded.
     pub(crate) synced_once: bool,
 }
@@ -40,6 +42,12 @@ impl Board {
         Arc::new(Self { state: Mutex::new(state), metrics })
     }
 
+    /// Says which mode is in force from now on.
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.state().mode = mode;
+        self.metrics.build(mode);
+    }
+
     /// The state, for a moment.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -47,10 +55,9 @@ impl Board {
 }
 
 /// A copy of all that the engine knows, for pages that show much.
-#[derive(Debug)]
 pub(crate) struct Copy {
     pub(crate) store: Store,
-    pub(crate) objects: Vec<(Key, Value)>,
+    pub(crate) rules: Box<dyn RulesView>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) synced: bool,
     pub(crate) config: ProxyConfig,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use config::{KubeProxyFlags, TowpathFlags};
+use resolve::Mode;
 
 /// A Kubernetes service proxy for each node.
 #[derive(Debug, Parser)]
@@ -25,11 +26,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Program this node's kernel, and follow changes. Takes kube-proxy's flags.
     Run(RunArgs),
-    /// Print the ruleset as text that `nft -f` reads. Needs no privilege.
+    /// Print the ruleset as text that `nft -f`, or iptables-restore, reads. Needs no privilege.
     Render(RenderArgs),
     /// Say what happens to a packet, and why. Needs no privilege.
     Explain(ExplainArgs),
-    /// Remove all that is ours from the kernel, and nothing else.
+    /// Remove all that is ours from the kernel, in every mode, and nothing else.
     Cleanup(CleanupArgs),
     /// Say what would behave otherwise with towpath in kube-proxy's place. Changes nothing. Exit code 1: something
     /// breaks; 2: it could not compare.
@@ -43,6 +44,10 @@ pub(crate) struct RunArgs {
     pub(crate) proxy: KubeProxyFlags,
     #[command(flatten)]
     pub(crate) towpath: TowpathFlags,
+    /// Write nothing: compare what towpath would do with what a running kube-proxy has programmed, and report the
+    /// differences by Service.
+    #[arg(long)]
+    pub(crate) shadow: bool,
 }
 
 /// Objects, and whose eyes they are seen with.
@@ -89,7 +94,12 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CleanupArgs {}
+pub(crate) struct CleanupArgs {
+    /// Remove what kube-proxy has left, in its place: its nft tables, its KUBE-* chains, its IPVS servers and kube-ipvs0.
+    /// Ours stays.
+    #[arg(long)]
+    pub(crate) kube_proxy: bool,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
@@ -102,11 +112,22 @@ pub(crate) struct MigrateArgs {
     /// kube-proxy's ConfigMap in the cluster, for when there is no --config.
     #[arg(long, default_value = "kube-system/kube-proxy")]
     pub(crate) configmap: String,
+    /// The mode that towpath would run in: nftables or iptables. Default: what it takes with this configuration.
+    #[arg(long, value_name = "MODE", value_parser = target)]
+    pub(crate) to: Option<Mode>,
     /// text or json.
     #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
     pub(crate) output: String,
     #[command(flatten)]
     pub(crate) proxy: KubeProxyFlags,
+}
+
+/// A mode that towpath has.
+fn target(text: &str) -> Result<Mode, String> {
+    match text.parse() {
+        Ok(Mode::Ipvs) => Err("ipvs is not built yet: write nftables or iptables".into()),
+        other => other,
+    }
 }
 
 /// What the program was started with, as clap is to read it: flags without a command belong to `run`, and flags are

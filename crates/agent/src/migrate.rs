@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use config::{Settings, TowpathFlags};
+use config::{KubeProxyConfiguration, ProxyMode, Settings, TowpathFlags};
 use model::{Change, Store, Touched};
 use resolve::Mode;
 use sources::kubernetes::{Kubernetes, Limits, Options};
@@ -40,10 +40,20 @@ pub(crate) fn migrate(args: &MigrateArgs) -> ExitCode {
 fn compare(args: &MigrateArgs) -> Result<ExitCode> {
     let settings = configuration(args)?;
     let store = objects(args)?;
-    let report = ::migrate::check(&settings.proxy, Mode::Nftables, &store);
+    let target = args.to.unwrap_or_else(|| target(&settings.proxy));
+    let report = ::migrate::check(&settings.proxy, target, &store);
     let text = if args.output == "json" { report.json() + "\n" } else { report.text() };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::from(u8::from(report.breaks())))
+}
+
+/// The mode that towpath would run in with this configuration. One that it refuses is compared with nftables, and so is
+/// one that is left open, since that is what most nodes take.
+fn target(config: &KubeProxyConfiguration) -> Mode {
+    match config.proxy_mode() {
+        Some(ProxyMode::Iptables) => Mode::Iptables,
+        Some(ProxyMode::Nftables | ProxyMode::Ipvs) | None => Mode::Nftables,
+    }
 }
 
 /// kube-proxy's configuration: of the file, of the flags, or of the cluster's ConfigMap.

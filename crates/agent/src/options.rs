@@ -6,16 +6,11 @@ use resolve::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 /// The feature gate of hints for nodes, GA in Kubernetes 1.35.
 const NODE_HINTS: &str = "PreferSameTrafficDistribution";
 
-/// The meaning of the settings.
-pub(crate) fn proxy_config(settings: &KubeProxyConfiguration) -> ProxyConfig {
-    let mode = chosen_mode(settings);
-    let of_mode = settings.mode_settings(mode);
+/// The meaning of the settings in a mode.
+pub(crate) fn proxy_config(settings: &KubeProxyConfiguration, mode: Mode) -> ProxyConfig {
+    let of_mode = settings.mode_settings(proxy_mode(mode));
     ProxyConfig {
-        mode: match mode {
-            ProxyMode::Iptables => Mode::Iptables,
-            ProxyMode::Ipvs => Mode::Ipvs,
-            ProxyMode::Nftables => Mode::Nftables,
-        },
+        mode,
         detect_local: detect_local(settings),
         masquerade_all: of_mode.masquerade_all,
         nodeport_addresses: settings.node_port_selectors().into_iter().map(selector).collect(),
@@ -35,9 +30,13 @@ pub(crate) fn warnings(config: &ProxyConfig) -> Vec<String> {
     if nowhere { vec![text.into()] } else { Vec::new() }
 }
 
-/// The mode that was asked for, or nftables.
-pub(crate) fn chosen_mode(settings: &KubeProxyConfiguration) -> ProxyMode {
-    settings.proxy_mode().unwrap_or(ProxyMode::Nftables)
+/// The mode as the settings name it.
+pub(crate) fn proxy_mode(mode: Mode) -> ProxyMode {
+    match mode {
+        Mode::Iptables => ProxyMode::Iptables,
+        Mode::Ipvs => ProxyMode::Ipvs,
+        Mode::Nftables => ProxyMode::Nftables,
+    }
 }
 
 fn detect_local(settings: &KubeProxyConfiguration) -> DetectLocal {

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use admin::{Page, PageRequest, Pages};
 use config::Settings;
-use dataplane::{Plan, Step};
-use nftables::{Key, Nftables, Value};
-use resolve::{ProxyConfig, resolve};
+use resolve::resolve;
 use serde_json::{Value as Json, json};
 
 use crate::board::{Board, Copy};
@@ -59,8 +57,6 @@ impl HealthPages {
 /// `/metrics`, `/proxyMode`, `/configz`, `/debug/rules`.
 pub(crate) struct DebugPages {
     pub(crate) board: Arc<Board>,
-    /// As at the start; what can change while running is read from the copy.
-    pub(crate) config: ProxyConfig,
     pub(crate) settings: Arc<Mutex<Settings>>,
     pub(crate) sync: SyncSender<Message>,
     /// One large page at a time.
@@ -71,7 +67,7 @@ impl Pages for DebugPages {
     fn get(&self, path: &str, query: &str) -> Page {
         match path {
             "/healthz" => Page::text(200, "ok"),
-            "/proxyMode" => Page::text(200, self.config.mode.as_str()),
+            "/proxyMode" => Page::text(200, self.board.state().mode.as_str()),
             "/metrics" => Page { content_type: PLAIN, ..Page::text(200, self.board.metrics.plain()) },
             "/configz" => Page::json(200, self.configz()),
             "/debug/rules" => {
@@ -104,7 +100,7 @@ impl DebugPages {
     /// What is in force: with the mode and the detection that were chosen, as kube-proxy shows them.
     fn configz(&self) -> String {
         let mut proxy = self.settings.lock().unwrap_or_else(PoisonError::into_inner).proxy.clone();
-        proxy.mode = self.config.mode.as_str().into();
+        proxy.mode = self.board.state().mode.as_str().into();
         if proxy.detect_local_mode.is_empty() {
             proxy.detect_local_mode = "ClusterCIDR".into();
         }
@@ -116,12 +112,11 @@ impl DebugPages {
             return Page::text(503, "this page is being made for somebody else; ask again\n");
         };
         let has = |wanted: &str| query.split('&').any(|pair| pair == wanted);
-        let Some(copy) = self.copy() else {
+        let Some(mut copy) = self.copy() else {
             return Page::text(503, "the sync thread does not answer; see /livez and the log\n");
         };
-        let printer = printer(&copy, &copy.config);
         let diff = if has("diff=1") {
-            match difference(&copy, &printer) {
+            match copy.rules.difference() {
                 Ok(lines) => Some(lines),
                 Err(error) => return Page::text(503, format!("cannot read the kernel's ruleset: {error}\n")),
             }
@@ -129,9 +124,9 @@ impl DebugPages {
             None
         };
         if has("format=json") {
-            Page::json(200, self.json(&copy, &printer, diff).to_string())
+            Page::json(200, self.json(&copy, diff).to_string())
         } else {
-            Page::text(200, self.text(&copy, &printer, diff))
+            Page::text(200, self.text(&copy, diff))
         }
     }
 
@@ -141,21 +136,21 @@ impl DebugPages {
         answer.recv_timeout(PATIENCE).ok()
     }
 
-    fn text(&self, copy: &Copy, printer: &Nftables, diff: Option<Vec<String>>) -> String {
+    fn text(&self, copy: &Copy, diff: Option<Vec<String>>) -> String {
         let mut out = String::new();
         let state = if copy.synced { "synced" } else { "not synced" };
         let _ = writeln!(
             out,
             "# towpath on {}, mode {}, {state}",
             copy.store.node_name(),
-            self.config.mode.as_str()
+            copy.config.mode.as_str()
         );
         let _ = writeln!(
             out,
             "# state {}: {} Service(s), {} kernel objects",
             copy.store.number(),
             copy.store.service_count(),
-            copy.objects.len()
+            copy.rules.len()
         );
         let state = self.board.state().clone();
         if let Some(error) = &state.last_error {
@@ -171,20 +166,20 @@ impl DebugPages {
             let _ = writeln!(out, "# difference to the kernel: {} objects", lines.len());
             lines.iter().for_each(|line| out += &format!("# {line}\n"));
         }
-        out + &printer.render(copy.objects.iter().map(|(key, value)| (key, value)))
+        out + &copy.rules.render()
     }
 
-    fn json(&self, copy: &Copy, printer: &Nftables, diff: Option<Vec<String>>) -> Json {
+    fn json(&self, copy: &Copy, diff: Option<Vec<String>>) -> Json {
         let mut page = json!({
             "node": &**copy.store.node_name(),
-            "mode": self.config.mode.as_str(),
+            "mode": copy.config.mode.as_str(),
             "synced": copy.synced,
             "number": copy.store.number(),
-            "objects": copy.objects.len(),
+            "objects": copy.rules.len(),
             "lastError": self.board.state().last_error,
             "configError": self.board.state().config_error,
             "problems": copy.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "services": services(copy, &copy.config, printer),
+            "services": services(copy),
         });
         if let Some(lines) = diff {
             page["diff"] = json!(lines);
@@ -193,53 +188,16 @@ impl DebugPages {
     }
 }
 
-/// A dataplane without a kernel that prints as the running one would.
-fn printer(copy: &Copy, config: &ProxyConfig) -> Nftables {
-    use dataplane::{Dataplane, Ground};
-    let mut printer = Nftables::offline();
-    let service_cidrs = copy.store.service_cidrs();
-    printer.ground(&Ground { config, facts: copy.store.facts(), service_cidrs: &service_cidrs });
-    printer
-}
-
 /// Per Service what it became.
-fn services(copy: &Copy, config: &ProxyConfig, printer: &Nftables) -> Json {
-    use dataplane::Dataplane;
-    let desired: rustc_hash::FxHashMap<&Key, &Value> = copy.objects.iter().map(|(k, v)| (k, v)).collect();
-    let now = |key: &Key| desired.get(key).map(|value| **value);
+fn services(copy: &Copy) -> Json {
     let mut names: Vec<_> = copy.store.entries().map(|(name, _)| name.clone()).collect();
     names.sort_unstable();
     let each = names.into_iter().filter_map(|name| {
-        let routes = resolve(&copy.store, config, &name).routes;
-        let objects = routes.iter().flat_map(|route| printer.lower(route, &now));
-        let objects: Vec<String> = objects.map(|(key, value)| printer.describe(&key, &value)).collect();
+        let routes = resolve(&copy.store, &copy.config, &name).routes;
+        let objects: Vec<String> = routes.iter().flat_map(|route| copy.rules.objects_of(route)).collect();
         let routes: Vec<RouteView> = routes.iter().map(RouteView::new).collect();
         (!routes.is_empty())
             .then(|| json!({ "service": name.to_string(), "routes": routes, "objects": objects }))
     });
     Json::Array(each.collect())
-}
-
-/// What the kernel lacks (`+`), has beyond (`-`) or has otherwise (`!`), a line each.
-fn difference(copy: &Copy, printer: &Nftables) -> Result<Vec<String>, dataplane::ApplyError> {
-    use dataplane::{Dataplane, Ledger};
-    let mut kernel = Nftables::open().map_err(dataplane::ApplyError::new("cannot open nf_tables"))?;
-    let observed = kernel.observe()?;
-    let mut ledger = Ledger::default();
-    ledger.set_tracking(false);
-    ledger.replace((), copy.objects.clone());
-    let plan: Plan<Key, Value> = ledger.diff(&observed);
-    let mut lines: Vec<String> = plan.steps.iter().map(|(key, step)| line(printer, key, step)).collect();
-    lines.sort_unstable();
-    Ok(lines)
-}
-
-fn line(printer: &Nftables, key: &Key, step: &Step<Value>) -> String {
-    match step {
-        Step::Create(new) => format!("+ {}", printer.describe(key, new)),
-        Step::Delete(old) => format!("- {}", printer.describe(key, old)),
-        Step::Update { old, new } => {
-            format!("! {} (has {})", printer.describe(key, new), printer.describe(key, old))
-        }
-    }
 }

@@ -15,8 +15,9 @@ use crate::settings::{load, read};
 pub(crate) trait Apply: Send {
     /// Takes over what can change while running.
     fn live(&mut self, settings: &Settings, changes: &LiveChanges);
-    /// Whether a new process could work with these settings.
-    fn can_start(&self, settings: &Settings) -> Result<()>;
+    /// Whether these settings can be honoured: by this process, or by a new one where one is needed. Comes before the
+    /// other two.
+    fn check(&mut self, settings: &Settings, changes: &LiveChanges) -> Result<()>;
     /// These fields need a new process.
     fn restart(&mut self, fields: &[String]);
 }
@@ -64,9 +65,7 @@ impl<A: Apply + 'static> Reload<A> {
             Err(error) => return self.refuse(&error),
         };
         let changes = live_changes(&self.current, &new);
-        if !changes.restart.is_empty()
-            && let Err(error) = self.apply.can_start(&new)
-        {
+        if let Err(error) = self.apply.check(&new, &changes) {
             // Leaving for settings with which nobody can start would leave the node without an agent.
             return self.refuse(&error);
         }

@@ -7,28 +7,29 @@ use std::thread;
 use std::time::Duration;
 
 use admin::service_health::{Addresses as HealthAddresses, Handle, ServiceHealth, Wanted};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use config::{KubeProxyFlags, LiveChanges, Settings};
-use dataplane::Engine;
-use model::{IpFamily, Store};
+use model::IpFamily;
 use netlink::{Socket, conntrack};
-use nftables::Nftables;
-use resolve::{Mode, NodePortScope, ProxyConfig};
+use resolve::{NodePortScope, ProxyConfig};
 use sources::kubernetes::Stats;
 use sources::{Addresses, FileWatch, stop_pair};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::board::Board;
-use crate::cli::{CleanupArgs, RunArgs};
+use crate::cli::RunArgs;
+use crate::driver::Driver;
 use crate::events::Events;
+use crate::janitor::Janitor;
 use crate::logging::Log;
+use crate::modes::Opened;
 use crate::options::{proxy_config, warnings};
 use crate::pages::{DebugPages, HealthPages};
 use crate::reload::{Apply, Reload};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
 use crate::sync::{Followers, HealthFollower, Message, NodeFollower, QUEUE, SyncLoop};
-use crate::{cleanup, duties, logging, settings, signals, snapshot, source};
+use crate::{cleanup, duties, logging, modes, settings, shadow, signals, snapshot, source};
 
 /// How long the process may take to end.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -46,11 +47,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         return Ok(());
     }
     if args.proxy.cleanup == Some(true) {
-        return cleanup::cleanup(&CleanupArgs {});
+        return cleanup::everything();
     }
     if args.proxy.init_only == Some(true) {
         begin(&settings)?.flush();
         return Ok(());
+    }
+    if args.shadow {
+        return shadow::run(args, settings);
     }
     signals::hold()?;
     // What cannot be is refused in one line, before anything is done.
@@ -75,29 +79,32 @@ struct Agent {
     config: ProxyConfig,
     objects: Objects,
     addresses: Addresses,
-    engine: Engine<Nftables>,
+    engine: Box<dyn Driver>,
+    /// Why the mode is what it is.
+    why: String,
 }
 
 impl Agent {
     fn prepare(args: &RunArgs, settings: Settings) -> Result<Self> {
-        let config = proxy_config(&settings.proxy);
+        let modes::Chosen { opened, why } = modes::choose(&settings)?;
+        let config = proxy_config(&settings.proxy, opened.place().mode());
         let node = settings::node_name(&settings)?;
-        let objects = opened(&settings, &args.proxy, &node)?;
+        let objects = Objects::open(&settings, &args.proxy, &node)?;
         let addresses = Addresses::open()?;
-        let mut engine = engine(&node, config.clone(), objects.name())?;
+        let mut engine = opened.engine(&node, config.clone(), &[objects.name(), Addresses::NAME]);
         engine.set_bind_address(settings.proxy.primary_ip());
-        Ok(Self { settings, config, objects, addresses, engine })
+        Ok(Self { settings, config, objects, addresses, engine, why })
     }
 
     fn run(self, args: &RunArgs, watch: Option<FileWatch>, log: Log) -> Result<()> {
-        let Self { settings, config, objects, addresses, engine } = self;
+        let Self { settings, config, objects, addresses, engine, why } = self;
         warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
         let (node, mode) = (engine.store().node_name(), config.mode.as_str());
-        tracing::info!(node = &**node, mode, version = env!("CARGO_PKG_VERSION"), "starting");
+        tracing::info!(node = &**node, mode, why, version = env!("CARGO_PKG_VERSION"), "starting");
         let requests = objects.requests();
         let events = Events(requests.clone().filter(|_| settings.towpath.events));
-        let board = Board::new(settings::late(&settings), objects.stats());
-        board.metrics.build(config.mode);
+        let board = Board::new(settings::late(&settings, config.mode), objects.stats());
+        board.set_mode(config.mode);
         let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
         let (health, service_health) = ServiceHealth::new(Arc::new(owner));
         let (to_sync, inbox) = sync_channel(QUEUE);
@@ -106,7 +113,8 @@ impl Agent {
             node: node_follower(health),
             first_sync: Some(first_sync(&settings, requests)),
         };
-        let sync = SyncLoop::new(engine, conntrack_socket(), Arc::clone(&board), inbox, followers);
+        let janitor = Janitor::new(settings.towpath.takeover);
+        let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
         let (stopper, stop) = stop_pair()?;
         let api = objects.stats();
@@ -121,6 +129,7 @@ impl Agent {
                 restart,
                 settings: Arc::clone(&shared),
                 flags: args.proxy.clone(),
+                opened: None,
             };
             let (proxy, towpath) = (args.proxy.clone(), args.towpath.clone());
             let (current, board) = (settings.clone(), Arc::clone(&board));
@@ -130,7 +139,6 @@ impl Agent {
         events.starting();
         let debug = DebugPages {
             board: Arc::clone(&board),
-            config,
             settings: shared,
             sync: to_sync.clone(),
             turn: Mutex::new(()),
@@ -155,24 +163,6 @@ impl Agent {
         tracing::info!("stopped; the rules stay (towpath cleanup removes them)");
         result
     }
-}
-
-/// What must be possible before anything is done, and before a running process leaves for new settings.
-fn opened(settings: &Settings, proxy: &KubeProxyFlags, node: &str) -> Result<Objects> {
-    let mode = proxy_config(&settings.proxy).mode;
-    ensure!(mode == Mode::Nftables, "mode: {} is not built yet, only nftables", mode.as_str());
-    Objects::open(settings, proxy, node)
-}
-
-/// Opens the dataplane and asks the kernel for everything that it needs, before anything is programmed.
-fn engine(node: &str, config: ProxyConfig, objects: &'static str) -> Result<Engine<Nftables>> {
-    let nftables = Nftables::open().context("cannot talk to nf_tables (CONFIG_NF_TABLES)")?;
-    let mut socket = Socket::open(netlink::nft::NETLINK_NETFILTER)?;
-    let missing = nftables::probe(&mut socket);
-    if let Some(first) = missing.first() {
-        bail!("{first}");
-    }
-    Ok(Engine::new(Store::new(node), config, nftables, &[objects, Addresses::NAME]))
 }
 
 fn conntrack_socket() -> Option<Socket> {
@@ -250,11 +240,23 @@ struct Live {
     restart: UnboundedSender<String>,
     settings: Arc<Mutex<Settings>>,
     flags: KubeProxyFlags,
+    /// The dataplane of the mode that the new settings name, if it is another one.
+    opened: Option<Opened>,
 }
 
 impl Apply for Live {
-    fn can_start(&self, settings: &Settings) -> Result<()> {
-        opened(settings, &self.flags, &settings::node_name(settings)?).map(drop)
+    fn check(&mut self, settings: &Settings, changes: &LiveChanges) -> Result<()> {
+        self.opened = None;
+        let restarts = !changes.restart.is_empty();
+        if restarts {
+            Objects::open(settings, &self.flags, &settings::node_name(settings)?)?;
+        }
+        if restarts || changes.live.iter().any(|field| field == "mode") {
+            let modes::Chosen { opened, why } = modes::choose(settings)?;
+            tracing::info!("mode: {why}");
+            self.opened = Some(opened);
+        }
+        Ok(())
     }
 
     fn live(&mut self, settings: &Settings, changes: &LiveChanges) {
@@ -268,11 +270,21 @@ impl Apply for Live {
             duties::oom_score(settings);
         }
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings.clone();
-        let config = proxy_config(&settings.proxy);
-        let _ = self.sync.send(Message::Settings(Box::new(config), settings.proxy.primary_ip()));
+        let message = self.message(settings);
+        let _ = self.sync.send(message);
     }
 
     fn restart(&mut self, fields: &[String]) {
         let _ = self.restart.send(fields.join(", "));
+    }
+}
+
+impl Live {
+    fn message(&mut self, settings: &Settings) -> Message {
+        let proxy = Box::new(settings.proxy.clone());
+        match self.opened.take() {
+            Some(opened) => Message::Mode(opened, proxy),
+            None => Message::Settings(proxy),
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use config::{KubeProxyFlags, Settings, TowpathFlags};
+use resolve::Mode;
 
-use crate::options::chosen_mode;
+use crate::options::proxy_mode;
 
 /// Reads flags and the text of the file that they name. All problems are in one error.
 pub(crate) fn load(proxy: &KubeProxyFlags, towpath: &TowpathFlags, text: Option<&str>) -> Result<Settings> {
@@ -38,6 +39,6 @@ pub(crate) fn node_name(settings: &Settings) -> Result<String> {
 }
 
 /// A change that waits longer than this makes `/healthz` fail: twice the syncPeriod of the mode, as in kube-proxy.
-pub(crate) fn late(settings: &Settings) -> Duration {
-    settings.proxy.mode_settings(chosen_mode(&settings.proxy)).sync_period * 2
+pub(crate) fn late(settings: &Settings, mode: Mode) -> Duration {
+    settings.proxy.mode_settings(proxy_mode(mode)).sync_period * 2
 }

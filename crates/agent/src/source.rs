@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use anyhow::Result;
 use config::{Settings, Source};
 use model::Change;
-use nftables::Nftables;
 use sources::kubernetes::{self, Kubernetes, Requests, Stats};
 use sources::{Addresses, Manifests, StopSignal};
 
+use crate::modes;
 use crate::sync::Message;
 
 /// The source of Services that the settings name, opened.
@@ -76,7 +76,7 @@ impl Objects {
 /// The last known good state, for a kernel that has no rules of ours. Rules that it has are newer than any file.
 fn snapshot(settings: &Settings) -> Option<kubernetes::Snapshot> {
     let wanted = &settings.towpath.snapshot;
-    let allowed = || Nftables::open().and_then(|mut nftables| nftables.is_installed()).is_ok_and(|has| !has);
+    let allowed = || !modes::any_installed();
     wanted.enabled.then(|| kubernetes::Snapshot {
         path: wanted.path.clone(),
         after: wanted.after.as_std(),

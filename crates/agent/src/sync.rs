@@ -1,20 +1,24 @@
 //! The thread that owns the engine: changes in, a committed kernel out.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use dataplane::{ApplyError, Engine, FlowCheck, SyncReport};
+use config::KubeProxyConfiguration;
+use dataplane::{ApplyError, FlowCheck, SyncReport};
 use model::{Change, IpFamily, NodeFacts, Store};
 use netlink::Socket;
-use nftables::Nftables;
 use resolve::ProxyConfig;
 
 use crate::board::{Board, Copy};
+use crate::driver::Driver;
 use crate::flows;
+use crate::janitor::Janitor;
 use crate::local_book::{HealthNews, LocalBook};
 use crate::metrics::{FamilyLabel, now_seconds};
+use crate::modes::{Opened, Place};
+use crate::options::proxy_config;
+use crate::switch::Switch;
 
 /// Messages that may wait. Sources wait when it is full.
 pub(crate) const QUEUE: usize = 4096;
@@ -28,11 +32,15 @@ const LOOK_SHARE: u32 = 50;
 const TRIGGERS: usize = 10_000;
 /// How soon conntrack is asked again after it refused.
 const FLOWS_AGAIN: Duration = Duration::from_secs(5);
+/// How soon rules of single Services are tried again that the kernel refused: a module may have been loaded.
+const REFUSED_AGAIN: Duration = Duration::from_secs(300);
+/// In mode iptables, where the kernel takes whole tables, a sync is followed by a pause as long as it took, at most this
+/// (kube-proxy's default minSyncPeriod).
+const REST: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
 /// What the thread is told.
-#[derive(Debug)]
 pub(crate) enum Message {
     /// A source has seen something.
     Change(Change),
@@ -41,23 +49,30 @@ pub(crate) enum Message {
     /// The writer of snapshots wants the store; it gets it only if all of it is programmed.
     Store(SyncSender<Option<Store>>),
     /// The settings changed: how Services are read, and the node's primary address.
-    Settings(Box<ProxyConfig>, Option<IpAddr>),
+    Settings(Box<KubeProxyConfiguration>),
+    /// The settings changed, and the mode with them: to that of this dataplane.
+    Mode(Opened, Box<KubeProxyConfiguration>),
     /// The process ends; rules stay.
     Stop,
 }
 
 /// The thread's state.
 pub(crate) struct SyncLoop {
-    engine: Engine<Nftables>,
+    engine: Box<dyn Driver>,
+    /// The engine of another mode, until its rules are complete.
+    switch: Switch,
+    janitor: Janitor,
     conntrack: Option<Socket>,
     board: Arc<Board>,
     inbox: Receiver<Message>,
-    /// The generation that we know all of: of the last look at everything, and our own commits since.
-    generation: Option<u32>,
     retry: Option<(Instant, Duration)>,
+    /// No sync before this moment: the iptables tools shall not run all the time.
+    rested: Instant,
     next_look: Instant,
     next_watch: Instant,
     foreign: bool,
+    /// When what the kernel refused of single Services is tried again.
+    next_refused: Instant,
     /// Frontends whose flows could not be cleaned yet, and when to try again.
     flows_due: Vec<FlowCheck>,
     next_flows: Instant,
@@ -88,7 +103,8 @@ pub(crate) struct Followers {
 
 impl SyncLoop {
     pub(crate) fn new(
-        engine: Engine<Nftables>,
+        engine: Box<dyn Driver>,
+        janitor: Janitor,
         conntrack: Option<Socket>,
         board: Arc<Board>,
         inbox: Receiver<Message>,
@@ -97,14 +113,17 @@ impl SyncLoop {
         let now = Instant::now();
         Self {
             engine,
+            switch: Switch::default(),
+            janitor,
             conntrack,
             board,
             inbox,
-            generation: None,
             retry: None,
+            rested: now,
             next_look: now,
             next_watch: now,
             foreign: false,
+            next_refused: now,
             flows_due: Vec::new(),
             next_flows: now,
             problems_changed: false,
@@ -120,9 +139,10 @@ impl SyncLoop {
         while self.take_in() {
             self.board.state().health.alive();
             self.watch_kernel();
-            if self.engine.has_work() && self.retry.is_none_or(|(at, _)| at <= Instant::now()) {
+            if self.engine.has_work() && self.next_sync() <= Instant::now() {
                 self.sync();
             }
+            self.advance_switch();
         }
     }
 
@@ -140,11 +160,12 @@ impl SyncLoop {
                 Message::Store(reply) => {
                     drop(reply.try_send(self.settled().then(|| self.engine.store().clone())))
                 }
-                Message::Settings(config, bind_address) => {
-                    self.engine.set_config(*config);
-                    self.engine.set_bind_address(bind_address);
+                Message::Settings(settings) => {
+                    let engines = self.switch.engine().into_iter().chain([&mut self.engine]);
+                    engines.for_each(|engine| set(engine.as_mut(), &settings));
                     self.note_work();
                 }
+                Message::Mode(opened, settings) => self.begin_switch(opened, &settings),
                 Message::Change(change) => self.handle(change),
             }
             match self.inbox.try_recv() {
@@ -159,10 +180,17 @@ impl SyncLoop {
     }
 
     fn patience(&self) -> Duration {
-        // In the middle of a batch there is nothing to try again.
-        let retry = self.retry.filter(|_| self.engine.has_work());
-        let until = retry.map_or(self.next_watch, |(at, _)| at.min(self.next_watch));
+        // In the middle of a batch there is nothing to wait for.
+        let sync = self.engine.has_work().then(|| self.next_sync());
+        let switch = self.switch.due().filter(|_| !self.janitor.is_busy());
+        let until = [sync, switch].into_iter().flatten();
+        let until = until.fold(self.next_watch, Instant::min);
         until.saturating_duration_since(Instant::now())
+    }
+
+    /// When the next sync may begin.
+    fn next_sync(&self) -> Instant {
+        self.retry.map_or(self.rested, |(at, _)| at)
     }
 
     fn handle(&mut self, change: Change) {
@@ -172,6 +200,9 @@ impl SyncLoop {
         }
         self.problems_changed |= matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
         let about_node = matches!(change, Change::Node(_) | Change::NodeGone(_));
+        if let Some(next) = self.switch.engine() {
+            next.handle(change.clone());
+        }
         self.engine.handle(change);
         if about_node {
             self.board.state().health.set_eligible(self.engine.store().facts());
@@ -207,16 +238,57 @@ impl SyncLoop {
 
     fn sync(&mut self) {
         let started = Instant::now();
-        let before = (self.engine.dataplane_mut().generation().ok(), self.engine.dataplane().commits());
         let result = self.engine.sync();
-        let looked = result.as_ref().is_ok_and(|report| report.full.is_some());
-        // Not the present one: what others commit meanwhile would never be looked at.
-        let known = if looked { before.0.or(self.generation) } else { self.generation };
-        let own = self.engine.dataplane().commits().wrapping_sub(before.1);
-        self.generation = known.map(|generation| generation.wrapping_add(own));
+        let took = started.elapsed();
+        if matches!(self.engine.place(), Place::Iptables(_)) {
+            self.rested = Instant::now() + took.min(REST);
+        }
         match result {
-            Ok(report) => self.succeeded(report, started.elapsed()),
+            Ok(report) => self.succeeded(report, took),
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Begins to move to another mode. What is in force stays so until the rules of the other are complete.
+    fn begin_switch(&mut self, opened: Opened, settings: &KubeProxyConfiguration) {
+        let place = opened.place();
+        if let Some(abandoned) = self.switch.abandon() {
+            self.janitor.remove(abandoned);
+        }
+        if place == self.engine.place() {
+            tracing::info!("{place} stays in force");
+            set(self.engine.as_mut(), settings);
+            return self.note_work();
+        }
+        tracing::info!("moving from {} to {place}", self.engine.place());
+        let mut next = self.engine.successor(proxy_config(settings, place.mode()), opened);
+        next.set_bind_address(settings.primary_ip());
+        self.switch.begin(next);
+    }
+
+    /// Goes on with the move to another mode: its rules first, then those of the mode before go.
+    fn advance_switch(&mut self) {
+        if self.janitor.is_busy() {
+            return;
+        }
+        let started = Instant::now();
+        match self.switch.advance() {
+            None => {}
+            Some(Err(error)) => {
+                let text =
+                    format!("cannot move to another mode: {error}; {} stays in force", self.engine.place());
+                tracing::error!("{text}; trying again");
+                self.board.state().last_error = Some(text);
+            }
+            Some(Ok((next, report))) => {
+                let left = std::mem::replace(&mut self.engine, next);
+                tracing::info!("{} is in force; the rules of {} go", self.engine.place(), left.place());
+                self.board.set_mode(self.engine.config().mode);
+                self.retry = None;
+                self.foreign = false;
+                self.succeeded(report, started.elapsed());
+                self.janitor.remove(left);
+            }
         }
     }
 
@@ -261,6 +333,7 @@ impl SyncLoop {
         self.board.state().synced_once = true;
         if let Some(first) = self.followers.first_sync.take() {
             first();
+            self.janitor.at_start(self.engine.place());
         }
     }
 
@@ -355,7 +428,7 @@ impl SyncLoop {
         }
     }
 
-    /// Looks at everything when somebody else has committed to nf_tables, but not too often.
+    /// Looks at everything when somebody else may have changed our rules, but not too often.
     fn watch_kernel(&mut self) {
         let now = Instant::now();
         if now < self.next_watch {
@@ -365,10 +438,11 @@ impl SyncLoop {
         if !self.flows_due.is_empty() && now >= self.next_flows {
             self.clean_flows();
         }
-        let Some(known) = self.generation else { return };
-        let current = self.engine.dataplane_mut().generation();
-        if current.is_ok_and(|generation| generation != known) && now >= self.next_look {
+        if now >= self.next_look && self.engine.touched_by_others() {
             self.foreign = true;
+            self.engine.request_full();
+        } else if self.engine.has_refusals() && now >= self.next_refused {
+            self.next_refused = now + REFUSED_AGAIN;
             self.engine.request_full();
         }
     }
@@ -376,11 +450,17 @@ impl SyncLoop {
     fn answer(&self, reply: &SyncSender<Copy>) {
         let copy = Copy {
             store: self.engine.store().clone(),
-            objects: self.engine.objects().map(|(key, value)| (key.clone(), *value)).collect(),
+            rules: self.engine.rules(),
             problems: self.engine.problems(),
             synced: self.settled(),
             config: self.engine.config().clone(),
         };
         let _ = reply.send(copy);
     }
+}
+
+/// Gives an engine other settings; its mode stays.
+fn set(engine: &mut dyn Driver, settings: &KubeProxyConfiguration) {
+    engine.set_config(proxy_config(settings, engine.config().mode));
+    engine.set_bind_address(settings.primary_ip());
 }

@@ -51,10 +51,14 @@ fn not_checked(view: &View<'_>) -> Vec<String> {
     ]
     .map(String::from)
     .into();
-    if view.to != ProxyMode::Nftables {
+    if view.to == ProxyMode::Ipvs {
         let text =
-            "towpath's mode {} is not in this release: only what is the same in all modes was looked at.";
-        all.insert(0, text.replace("{}", &view.to.to_string()));
+            "towpath's mode ipvs is not in this release: only what is the same in all modes was looked at.";
+        all.insert(0, text.into());
+    }
+    if view.config.chooses_mode() && view.to == ProxyMode::Nftables {
+        let text = "nodes whose kernel has not all that mode nftables needs: as mode is left open, they run iptables;";
+        all.insert(2, text.into());
     }
     if view.services.is_empty() {
         all.insert(0, "No Service was read, so nothing is said about Services.".into());

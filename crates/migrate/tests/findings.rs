@@ -8,10 +8,10 @@ use common::{S, report, service};
 use model::TrafficPolicy;
 use resolve::Mode;
 
-/// What is found on any cluster, in the order of the report.
+/// What is found on any cluster, from each mode to nftables.
 const IPTABLES: &str = "config-is-followed cluster-ip-other-ports conntrack-invalid forward-accept leftovers \
                         rule-readers metrics tcp-reset route-localnet pages";
-const IPVS: &str = "kube-ipvs-interface cluster-ip-ping ipvs-host-chains ipvs-connections ipvs-sysctls \
+const IPVS: &str = "mode-refused kube-ipvs-interface cluster-ip-ping ipvs-host-chains ipvs-connections ipvs-sysctls \
                     config-is-followed forward-accept leftovers rule-readers metrics ipvs-round-robin tcp-reset pages";
 const NFTABLES: &str = "config-is-followed leftovers rule-readers metrics tcp-reset pages";
 
@@ -41,10 +41,17 @@ const INTERNAL_LOCAL: fn() -> Vec<S> = || {
     ]
 };
 
+const COMPETING: fn() -> Vec<S> =
+    || vec![service("a").external("192.0.2.7"), service("b").external("192.0.2.7")];
+const ONE_RANGE: fn() -> Vec<S> = || {
+    let web = service("web").load_balancer("192.0.2.9").load_balancer("2001:db8::9");
+    vec![web.range("203.0.113.0/24")]
+};
+
 const CASES: &[Case] = &[
     // iptables, given or not.
     case("clusterCIDR: 10.244.0.0/16", NONE, ""),
-    case("mode: iptables", NONE, "mode-refused"),
+    case("mode: iptables", NONE, ""),
     case("", PLAIN, "no-detect-local"),
     case("detectLocalMode: NodeCIDR", PLAIN, ""),
     case("clusterCIDR: fd00::/48", PLAIN, "no-detect-local"),
@@ -72,13 +79,13 @@ const CASES: &[Case] = &[
         LOAD_BALANCER,
         "nodeport-localhost nodeport-addresses nodeport-on-vip health-check-addresses health-check-accept",
     ),
-    case("mode: iptables\niptables: {masqueradeAll: true}", NONE, "mode-refused masquerade-all"),
+    case("mode: iptables\niptables: {masqueradeAll: true}", NONE, "masquerade-all"),
     case("iptables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}", NONE, ""),
     case(
         "mode: iptables\niptables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}\n\
          nftables: {masqueradeAll: true}",
         NONE,
-        "mode-refused masquerade-bit sync-period",
+        "masquerade-bit sync-period",
     ),
     case("conntrack: {tcpBeLiberal: true}", NONE, "-conntrack-invalid"),
     case("enableProfiling: true", NONE, "settings-without-meaning"),
@@ -100,46 +107,35 @@ const CASES: &[Case] = &[
     case("clusterCIDR: 10.244.0.0/16", || vec![service("web").headless(), service("x").of_other_proxy()], ""),
     case(
         "clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
-        || vec![service("a").external("192.0.2.7"), service("b").external("192.0.2.7")],
+        COMPETING,
         "external-ips competing-services",
     ),
-    case(
-        "clusterCIDR: 10.244.0.0/16",
-        || {
-            vec![
-                service("web")
-                    .load_balancer("192.0.2.9")
-                    .load_balancer("2001:db8::9")
-                    .range("203.0.113.0/24"),
-            ]
-        },
-        "source-ranges-one-family",
-    ),
+    case("clusterCIDR: 10.244.0.0/16", ONE_RANGE, "source-ranges-one-family"),
     case("clusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]", INTERNAL_LOCAL, ""),
     // ipvs
-    case("mode: ipvs", NONE, "mode-refused"),
-    case("mode: ipvs\nipvs: {scheduler: rr}", NONE, "mode-refused"),
-    case("mode: ipvs\nipvs: {scheduler: sh}", NONE, "mode-refused ipvs-scheduler -ipvs-round-robin"),
-    case("mode: ipvs\nipvs: {tcpTimeout: 10m, udpTimeout: 1m}", NONE, "mode-refused ipvs-timeouts"),
-    case("mode: ipvs\nipvs: {excludeCIDRs: [10.1.0.0/16]}", NONE, "mode-refused ipvs-exclude-cidrs"),
-    case("mode: ipvs\nipvs: {syncPeriod: 10s}", NONE, "mode-refused sync-period"),
+    case("mode: ipvs", NONE, ""),
+    case("mode: ipvs\nipvs: {scheduler: rr}", NONE, ""),
+    case("mode: ipvs\nipvs: {scheduler: sh}", NONE, "ipvs-scheduler -ipvs-round-robin"),
+    case("mode: ipvs\nipvs: {tcpTimeout: 10m, udpTimeout: 1m}", NONE, "ipvs-timeouts"),
+    case("mode: ipvs\nipvs: {excludeCIDRs: [10.1.0.0/16]}", NONE, "ipvs-exclude-cidrs"),
+    case("mode: ipvs\nipvs: {syncPeriod: 10s}", NONE, "sync-period"),
     case(
         "mode: ipvs\niptables: {masqueradeAll: true}\nipvs: {minSyncPeriod: 1s}",
         NONE,
-        "mode-refused masquerade-all settings-without-meaning",
+        "masquerade-all settings-without-meaning",
     ),
-    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", NODE_PORT, "mode-refused nodeport-addresses"),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", NODE_PORT, "nodeport-addresses"),
     case(
         "mode: ipvs\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
         INTERNAL_LOCAL,
-        "mode-refused internal-local-leak",
+        "internal-local-leak",
     ),
     case(
         "mode: ipvs\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
         LOAD_BALANCER,
-        "mode-refused external-local-leak health-check-accept",
+        "external-local-leak health-check-accept",
     ),
-    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", STICKY, "mode-refused affinity-reset affinity-timeout"),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset affinity-timeout"),
     // nftables
     case("mode: nftables", NONE, ""),
     case("mode: nftables\nclusterCIDR: 10.244.0.0/16", LOAD_BALANCER, ""),
@@ -153,18 +149,124 @@ const CASES: &[Case] = &[
     case("mode: nftables\nclusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset"),
 ];
 
+/// What is found on any cluster, from each mode to iptables.
+const IPTABLES_TO_IPTABLES: &str = "config-is-followed rule-readers metrics leftovers tcp-reset pages";
+const IPVS_TO_IPTABLES: &str = "mode-refused kube-ipvs-interface cluster-ip-ping ipvs-host-chains \
+     ipvs-connections ipvs-sysctls \
+     config-is-followed cluster-ip-not-refused conntrack-invalid-dropped rule-readers metrics leftovers \
+     ipvs-round-robin tcp-reset pages";
+const NFTABLES_TO_IPTABLES: &str = "config-is-followed cluster-ip-not-refused conntrack-invalid-dropped \
+     host-firewall-overruled rule-readers metrics leftovers tcp-reset pages";
+
+const TO_IPTABLES: &[Case] = &[
+    // From iptables hardly anything differs.
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", NODE_PORT, ""),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", LOAD_BALANCER, ""),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", INTERNAL_LOCAL, ""),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", STICKY_NODE_PORT, "affinity-reset"),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", || vec![service("dns").udp()], "udp-flows"),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", COMPETING, "external-ips competing-services"),
+    case(
+        "mode: iptables\nclusterCIDR: 10.244.0.0/16\nfeatureGates: {AllowServiceExternalIPs: false}",
+        EXTERNAL,
+        "external-ips-gate-off settings-without-meaning",
+    ),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", ONE_RANGE, "source-ranges-one-family"),
+    case("mode: iptables", PLAIN, "no-detect-local"),
+    case(
+        "mode: iptables\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [\"fd00::/8\"]",
+        NODE_PORT,
+        "nodeport-other-family",
+    ),
+    case("mode: iptables\niptables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}", NONE, ""),
+    case("mode: iptables\niptables: {minSyncPeriod: 5s}", NONE, "settings-without-meaning"),
+    case("mode: iptables\nconntrack: {tcpBeLiberal: true}", NONE, ""),
+    // Left open, where a kernel cannot nftables.
+    case("clusterCIDR: 10.244.0.0/16\niptables: {masqueradeAll: true, masqueradeBit: 10}", NODE_PORT, ""),
+    // ipvs, with a ConfigMap of its own.
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", NODE_PORT, "nodeport-localhost-opened"),
+    case(
+        "mode: ipvs\niptables: {localhostNodePorts: false, masqueradeAll: true, masqueradeBit: 10}",
+        NONE,
+        "",
+    ),
+    case(
+        "mode: ipvs\nipvs: {scheduler: sh, excludeCIDRs: [10.1.0.0/16]}",
+        NONE,
+        "ipvs-scheduler ipvs-exclude-cidrs -ipvs-round-robin",
+    ),
+    case("mode: ipvs\nipvs: {syncPeriod: 10s}", NONE, "sync-period"),
+    case(
+        "mode: ipvs\nclusterCIDR: 10.244.0.0/16",
+        STICKY,
+        "affinity-reset affinity-timeout affinity-list-limit",
+    ),
+    case(
+        "mode: ipvs\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        STICKY_NODE_PORT,
+        "affinity-reset affinity-timeout affinity-list-limit affinity-per-port",
+    ),
+    case(
+        "mode: ipvs\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        LOAD_BALANCER,
+        "external-local-leak",
+    ),
+    case("mode: ipvs\nconntrack: {tcpBeLiberal: true}", NONE, "-conntrack-invalid-dropped"),
+    // nftables
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", PLAIN, ""),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16",
+        LOAD_BALANCER,
+        "nodeport-localhost-opened nodeport-all-addresses health-check-all-addresses",
+    ),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]", LOAD_BALANCER, ""),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [0.0.0.0/0]\n\
+         iptables: {localhostNodePorts: false}",
+        NODE_PORT,
+        "",
+    ),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset affinity-list-limit"),
+    case(
+        "mode: nftables\nnftables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}",
+        NONE,
+        "masquerade-all masquerade-bit sync-period",
+    ),
+    case("mode: nftables\nconntrack: {tcpBeLiberal: true}", NONE, "-conntrack-invalid-dropped"),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16\nfeatureGates: {KubeProxyNFTablesLocalhostNodePorts: true}\n\
+         nodePortAddresses: [127.0.0.0/8]",
+        NODE_PORT,
+        "settings-without-meaning",
+    ),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16\nfeatureGates: {KubeProxyNFTablesLocalhostNodePorts: true}\n\
+         nodePortAddresses: [127.0.0.0/8, \"::1/128\"]",
+        NODE_PORT,
+        "nodeport-localhost settings-without-meaning",
+    ),
+];
+
 #[test]
-fn table() {
-    for case in CASES {
-        let found = report(case.config, Mode::Nftables, &(case.services)());
+fn to_nftables() {
+    compare(CASES, Mode::Nftables, [IPTABLES, IPVS, NFTABLES]);
+}
+
+#[test]
+fn to_iptables() {
+    compare(TO_IPTABLES, Mode::Iptables, [IPTABLES_TO_IPTABLES, IPVS_TO_IPTABLES, NFTABLES_TO_IPTABLES]);
+}
+
+fn compare(cases: &[Case], to: Mode, [iptables, ipvs, nftables]: [&str; 3]) {
+    for case in cases {
+        let found = report(case.config, to, &(case.services)());
         let got: Vec<&str> = found.findings.iter().map(|finding| finding.id).collect();
-        let mut want: Vec<&str> = match found.from.mode.as_str() {
-            "ipvs" => IPVS,
-            "nftables" => NFTABLES,
-            _ => IPTABLES,
-        }
-        .split_whitespace()
-        .collect();
+        let of_mode = match found.from.mode.as_str() {
+            "ipvs" => ipvs,
+            "nftables" => nftables,
+            _ => iptables,
+        };
+        let mut want: Vec<&str> = of_mode.split_whitespace().collect();
         for id in case.findings.split_whitespace() {
             match id.strip_prefix('-') {
                 Some(id) => want.retain(|w| *w != id),
@@ -176,6 +278,17 @@ fn table() {
             list.join("\n")
         };
         assert_eq!(sorted(got), sorted(want), "{:?}", case.config);
+    }
+}
+
+/// What a swap without another mode must not break.
+#[test]
+fn nothing_breaks_from_a_mode_to_the_same() {
+    for (mode, to) in [("iptables", Mode::Iptables), ("nftables", Mode::Nftables)] {
+        for services in [NODE_PORT, LOAD_BALANCER, STICKY_NODE_PORT, INTERNAL_LOCAL, COMPETING, ONE_RANGE] {
+            let found = report(&format!("mode: {mode}\nclusterCIDR: 10.244.0.0/16"), to, &services());
+            assert!(!found.breaks(), "{mode}: {}", found.text());
+        }
     }
 }
 
@@ -193,9 +306,20 @@ fn unused_addresses_of_service_cidrs_are_found_where_the_cidrs_are_known() {
 
 #[test]
 fn a_mode_of_towpath_that_is_to_come_is_said_to_be_unchecked() {
-    for mode in [Mode::Iptables, Mode::Ipvs] {
-        let report = report("mode: nftables", mode, &[service("web")]);
-        assert_eq!(report.findings[0].id, "mode-refused");
+    for from in ["mode: nftables", "mode: iptables", "mode: ipvs"] {
+        let report = report(from, Mode::Ipvs, &[service("web")]);
+        assert_eq!(report.findings[0].id, "mode-refused", "{from}");
         assert!(report.not_checked[0].contains("not in this release"), "{:?}", report.not_checked);
+    }
+    let report = report("mode: iptables", Mode::Iptables, &[service("web")]);
+    assert!(report.not_checked.iter().all(|line| !line.contains("release")), "{:?}", report.not_checked);
+}
+
+#[test]
+fn a_mode_that_is_left_open_may_be_another_one_on_some_nodes() {
+    for (mode, said) in [("\"\"", true), ("auto", true), ("nftables", false)] {
+        let report = report(&format!("mode: {mode}"), Mode::Nftables, &[service("web")]);
+        let found = report.not_checked.iter().any(|line| line.contains("left open"));
+        assert_eq!(found, said, "{mode}: {:?}", report.not_checked);
     }
 }

@@ -82,6 +82,7 @@ pub(crate) struct Metrics {
     pub(crate) snapshot_writes: Counter,
     pub(crate) snapshot_failures: Counter,
     pub(crate) snapshot_time: Seconds,
+    pub(crate) shadow_differences: Gauge,
 }
 
 impl Metrics {
@@ -117,6 +118,7 @@ impl Metrics {
             snapshot_writes: Counter::default(),
             snapshot_failures: Counter::default(),
             snapshot_time: Seconds::default(),
+            shadow_differences: Gauge::default(),
         };
         metrics.register_kube_proxy();
         metrics.register_ours();
@@ -223,6 +225,11 @@ impl Metrics {
             "snapshot_timestamp_seconds",
             "When the last snapshot was written, in seconds since 1970",
             self.snapshot_time.clone(),
+        );
+        r.register(
+            "shadow_differences",
+            "With --shadow: lasting differences between kube-proxy's rules and what towpath would do",
+            self.shadow_differences.clone(),
         );
         self.registry.register_collector(Box::new(process::Process::new()));
     }

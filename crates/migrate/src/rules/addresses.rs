@@ -2,7 +2,7 @@
 
 use model::{IpFamily, Service};
 
-use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPVS_AND_NFTABLES, NFTABLES, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{View, always, some};
 
@@ -47,6 +47,17 @@ pub(super) const RULES: &[Rule] = &[
         why: "kube-proxy's other modes leave them alone: they follow the routes of the node.",
         remedy: "See that no host outside of the cluster has an address in them.",
         subjects: |view| some(view.store.service_cidrs().iter().map(ToString::to_string).collect()),
+    },
+    Rule {
+        id: "cluster-ip-not-refused",
+        severity: Differs,
+        from: IPVS_AND_NFTABLES,
+        to: IPTABLES,
+        title: "other ports of a ClusterIP are not refused: packets follow the node's routes",
+        why: "Mode iptables leaves such packets alone, and those to ClusterIPs that no Service has. kube-proxy's modes \
+              ipvs and nftables refuse the former, its mode nftables drops the latter.",
+        remedy: "Have a route or a firewall refuse the rest of the ServiceCIDRs where they must not leave the node.",
+        subjects: always,
     },
     Rule {
         id: "competing-services",

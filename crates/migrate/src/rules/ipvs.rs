@@ -1,6 +1,6 @@
 //! What only kube-proxy's mode ipvs does.
 
-use super::{IPVS, NFTABLES, Rule};
+use super::{BUILT, IPVS, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{Subjects, View, always, is_external, is_local, setting, settings, some};
 
@@ -9,9 +9,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-scheduler",
         severity: Breaks,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "the scheduler is not there: endpoints are chosen at random",
-        why: "nf_tables knows neither least connections (lc, wlc, sed, nq) nor hashing (sh, dh, mh, lblc, lblcr).",
+        why: "Only IPVS has least connections (lc, wlc, sed, nq) and hashing (sh, dh, mh, lblc, lblcr).",
         remedy: "Stay with kube-proxy until towpath's mode ipvs is released, or, where sh or mh keep a client at one \
                  endpoint, set sessionAffinity ClientIP on those Services.",
         subjects: |view| {
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-round-robin",
         severity: Note,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "endpoints are chosen at random, not in turn",
         why: "Both give each endpoint the same share of new connections.",
         remedy: "",
@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "internal-local-leak",
         severity: Breaks,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "internalTrafficPolicy Local is kept: without an endpoint on the node, traffic is dropped",
         why: "For Services that are also reachable from outside, kube-proxy's mode ipvs sends it to other nodes then.",
         remedy: "Run an endpoint on each node where clients are, or set internalTrafficPolicy Cluster.",
@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "external-local-leak",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "externalTrafficPolicy Local is kept: without an endpoint on the node, traffic is dropped",
         why: "kube-proxy's mode ipvs sends traffic from outside to other nodes then, with the client's address. Pods of \
               the node and the node itself reach all endpoints now, not only those of their node.",
@@ -54,7 +54,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "kube-ipvs-interface",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "addresses of Services are no addresses of the node",
         why: "kube-proxy's mode ipvs binds every ClusterIP, externalIP and load balancer address to kube-ipvs0. Programs \
               that bind to one, announce them by BGP or ARP, or look for them there find none.",
@@ -65,9 +65,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "cluster-ip-ping",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "ClusterIPs do not answer ping",
-        why: "They answered because they were addresses of kube-ipvs0. Now ICMP to a ClusterIP is refused.",
+        why: "They answered because they were addresses of kube-ipvs0. Now nobody has them.",
         remedy: "Let monitoring connect to the Service's port.",
         subjects: always,
     },
@@ -75,9 +75,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-host-chains",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "traffic from elsewhere to Services passes the host's FORWARD chain, not INPUT",
-        why: "IPVS takes it on its way into the host. nf_tables translates it before the host routes it.",
+        why: "IPVS takes it on its way into the host. towpath translates it before the host routes it.",
         remedy: "Look at host firewalls and policies for the host: rules for Services belong into FORWARD.",
         subjects: always,
     },
@@ -85,17 +85,19 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-connections",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "connections from before the swap are IPVS's, and end with it",
-        why: "The kernel goes on with them as long as IPVS has its virtual servers and kube-ipvs0 its addresses.",
-        remedy: "Remove those (kube-proxy --cleanup) when the node is drained, or accept that long connections end.",
+        why: "The kernel goes on with them as long as IPVS has its virtual servers and kube-ipvs0 its addresses. towpath \
+              removes both after its first sync.",
+        remedy: "Drain the node before the swap, or accept that long connections end. Or start with --takeover=false, and \
+                 run towpath cleanup --kube-proxy when the node is drained.",
         subjects: always,
     },
     Rule {
         id: "ipvs-timeouts",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "timeouts of IPVS do not count",
         why: "Connections are kept by connection tracking alone, with its timeouts.",
         remedy: "Use conntrack.tcpEstablishedTimeout, conntrack.udpTimeout and conntrack.udpStreamTimeout; for \
@@ -111,19 +113,20 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "ipvs-exclude-cidrs",
-        severity: Differs,
+        severity: Note,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "kube-proxy --cleanup would delete the virtual servers that excludeCIDRs protects",
-        why: "towpath never touches IPVS, but kube-proxy's cleanup empties it, whatever excludeCIDRs says.",
-        remedy: "Do not use it on these nodes: delete kube-proxy's virtual servers and kube-ipvs0 by hand.",
+        why: "kube-proxy's cleanup empties IPVS, whatever excludeCIDRs says. towpath removes only virtual servers that \
+              kube-ipvs0 or kube-proxy's ipsets name.",
+        remedy: "Do not use it on these nodes.",
         subjects: excluded,
     },
     Rule {
         id: "ipvs-sysctls",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "sysctls of mode ipvs are not set any more",
         why: "kube-proxy's mode ipvs sets net.ipv4.ip_forward to 1 at each start, and with strictARP arp_ignore to 1 and \
               arp_announce to 2. towpath sets none of them; they stay until the next boot.",

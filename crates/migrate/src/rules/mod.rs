@@ -35,6 +35,9 @@ pub(crate) const IPVS: &[ProxyMode] = &[ProxyMode::Ipvs];
 pub(crate) const NFTABLES: &[ProxyMode] = &[ProxyMode::Nftables];
 pub(crate) const IPTABLES_AND_IPVS: &[ProxyMode] = &[ProxyMode::Iptables, ProxyMode::Ipvs];
 pub(crate) const IPTABLES_AND_NFTABLES: &[ProxyMode] = &[ProxyMode::Iptables, ProxyMode::Nftables];
+pub(crate) const IPVS_AND_NFTABLES: &[ProxyMode] = &[ProxyMode::Ipvs, ProxyMode::Nftables];
+/// The modes of towpath that are in this release.
+pub(crate) const BUILT: &[ProxyMode] = IPTABLES_AND_NFTABLES;
 
 /// Every rule, in the order in which findings of one severity are told.
 pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
@@ -66,12 +69,13 @@ mod tests {
         }
     }
 
-    /// `docs/migrate-from-kube-proxy.md` has one row for each id: how much it matters from each mode, and the title.
+    /// `docs/migrate-from-kube-proxy.md` has one row for each id: how much it matters for each pair of modes, and the
+    /// title.
     #[test]
     fn the_page_has_the_table_of_findings() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate-from-kube-proxy.md");
         let page = std::fs::read_to_string(path).unwrap();
-        let is_row = |line: &&str| line.starts_with("| `") && line.matches('|').count() == 6;
+        let is_row = |line: &&str| line.starts_with("| `") && line.matches('|').count() == 9;
         let rows: Vec<&str> = page.lines().filter(is_row).collect();
         let mut seen = BTreeSet::new();
         let want: Vec<String> = all().filter(|rule| seen.insert(rule.id)).map(row).collect();
@@ -79,13 +83,22 @@ mod tests {
     }
 
     fn row(first: &Rule) -> String {
-        let of = |mode: &ProxyMode| {
-            let mut rules = all().filter(|rule| rule.id == first.id);
-            let rule = rules.find(|rule| rule.from.contains(mode) && rule.to.contains(&ProxyMode::Nftables));
-            rule.map_or("-".into(), |rule| format!("{:?}", rule.severity).to_lowercase())
-        };
-        let [iptables, ipvs, nftables] = [0, 1, 2].map(|i| of(&ANY[i]));
-        format!("| `{}` | {iptables} | {ipvs} | {nftables} | {} |", first.id, first.title)
+        let pairs = [ProxyMode::Nftables, ProxyMode::Iptables].into_iter();
+        let cells = pairs.flat_map(|to| ANY.iter().map(move |from| cell(first.id, *from, to)));
+        format!("| `{}` | {} | {} |", first.id, cells.collect::<Vec<_>>().join(" | "), first.title)
+    }
+
+    fn cell(id: &str, from: ProxyMode, to: ProxyMode) -> String {
+        let mut rules = all().filter(|rule| rule.id == id);
+        let found = rules.find(|rule| rule.from.contains(&from) && rule.to.contains(&to));
+        found.map_or("-".into(), |rule| format!("{:?}", rule.severity).to_lowercase())
+    }
+
+    #[test]
+    fn an_id_has_one_title() {
+        let titles: BTreeSet<_> = all().map(|rule| (rule.id, rule.title)).collect();
+        let ids: BTreeSet<_> = all().map(|rule| rule.id).collect();
+        assert_eq!(titles.len(), ids.len(), "{titles:#?}");
     }
 
     #[test]

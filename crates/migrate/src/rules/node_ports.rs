@@ -1,10 +1,10 @@
 //! Where NodePorts answer.
 
-use config::NodePortAddress;
+use config::{NodePortAddress, ProxyMode};
 use ipnet::IpNet;
 use model::{IpFamily, Service};
 
-use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPVS_AND_NFTABLES, NFTABLES, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{Subjects, View, has_node_port, some};
 
@@ -34,9 +34,36 @@ pub(super) const RULES: &[Rule] = &[
         why: "The gate KubeProxyNFTablesLocalhostNodePorts is on and nodePortAddresses names loopback addresses, so \
               kube-proxy serves them with a TCP proxy; towpath has none.",
         remedy: "Let programs on the node use its address, or the ClusterIP.",
+        subjects: |view| view.services_if(!proxied_loopbacks(view).is_empty(), has_node_port),
+    },
+    Rule {
+        id: "nodeport-localhost",
+        severity: Breaks,
+        from: NFTABLES,
+        to: IPTABLES,
+        title: ON_LOOPBACK,
+        why: "The gate KubeProxyNFTablesLocalhostNodePorts is on and nodePortAddresses names loopback addresses, so \
+              kube-proxy serves them with a TCP proxy. Mode iptables serves those of IPv4 only, and only with \
+              iptables.localhostNodePorts.",
+        remedy: "Let programs on the node use its address, or the ClusterIP.",
         subjects: |view| {
-            let gate = view.config.gate("KubeProxyNFTablesLocalhostNodePorts") == Some(true);
-            view.services_if(gate && nets(view).iter().any(|net| net.addr().is_loopback()), has_node_port)
+            let is_lost = |net: &IpNet| net.addr().is_ipv6() || !view.config.iptables.localhost_node_ports;
+            view.services_if(proxied_loopbacks(view).iter().any(is_lost), has_node_port)
+        },
+    },
+    Rule {
+        id: "nodeport-localhost-opened",
+        severity: Differs,
+        from: IPVS_AND_NFTABLES,
+        to: IPTABLES,
+        title: "NodePorts answer on 127.0.0.0/8 too, for programs on the node",
+        why: "iptables.localhostNodePorts is true, as by default. For it the sysctl route_localnet becomes 1, and a rule \
+              keeps the network from 127.0.0.0/8.",
+        remedy: "Write iptables.localhostNodePorts: false if nobody needs them there.",
+        subjects: |view| {
+            let before = proxied_loopbacks(view).iter().any(|net| net.addr().is_ipv4());
+            let on = view.config.iptables.localhost_node_ports && covers_loopback(view) && !before;
+            view.services_if(on, |s| has_node_port(s) && s.cluster_ip(IpFamily::V4).is_some())
         },
     },
     Rule {
@@ -75,6 +102,27 @@ pub(super) const RULES: &[Rule] = &[
         subjects: |view| view.services_if(view.default_node_ports(), Service::has_health_check),
     },
     Rule {
+        id: "nodeport-all-addresses",
+        severity: Breaks,
+        from: NFTABLES,
+        to: IPTABLES,
+        title: "NodePorts answer on every address of each node",
+        why: "nodePortAddresses is empty. In mode iptables that is every address that the node has, those of load \
+              balancers too; in mode nftables the Node's first address of each family.",
+        remedy: "Nothing changes on nodes with one address of each family. Otherwise write nodePortAddresses: [primary].",
+        subjects: |view| view.services_if(view.default_node_ports(), has_node_port),
+    },
+    Rule {
+        id: "health-check-all-addresses",
+        severity: Differs,
+        from: NFTABLES,
+        to: IPTABLES,
+        title: "healthCheckNodePorts answer on every address of each node",
+        why: "nodePortAddresses also says where the servers listen, and its default differs between the modes.",
+        remedy: "See nodeport-all-addresses.",
+        subjects: |view| view.services_if(view.default_node_ports(), Service::has_health_check),
+    },
+    Rule {
         id: "nodeport-other-family",
         severity: Note,
         from: ANY,
@@ -97,6 +145,13 @@ fn nets(view: &View<'_>) -> Vec<IpNet> {
         NodePortAddress::Primary => None,
     };
     selectors.filter_map(net).collect()
+}
+
+/// Loopback addresses on which kube-proxy's mode nftables serves NodePorts with a TCP proxy.
+fn proxied_loopbacks(view: &View<'_>) -> Vec<IpNet> {
+    let gate = view.config.gate("KubeProxyNFTablesLocalhostNodePorts") == Some(true);
+    let found = if gate { nets(view) } else { Vec::new() };
+    found.into_iter().filter(|net| view.from == ProxyMode::Nftables && net.addr().is_loopback()).collect()
 }
 
 /// As kube-proxy: no CIDR of the family is all addresses, and `primary` is none of these.

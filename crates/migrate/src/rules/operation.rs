@@ -2,36 +2,36 @@
 
 use config::ProxyMode;
 
-use super::{ANY, IPTABLES, IPVS, NFTABLES, Rule};
+use super::{ANY, BUILT, IPTABLES, IPVS, NFTABLES, Rule};
 use crate::report::Severity::{Differs, Note};
 use crate::view::{Subjects, View};
 
-const OLD_RULES: &str = "kube-proxy's old rules stay in the kernel until they are removed";
-const REMOVE: &str = "When towpath is ready on a node, run --cleanup of kube-proxy's own image there, once, or reboot. It \
-                      empties IPVS too, whoever uses it. In towpath's image it removes towpath's tables.";
+const OLD_RULES: &str = "what kube-proxy has left in the kernel is removed after the first sync";
+const REMOVE: &str = "--takeover=false leaves it; towpath cleanup --kube-proxy removes it later.";
 const READERS: &str = "programs that read kube-proxy's rules find none";
-const FIND: &str = "Let them ask /debug/rules?format=json, towpath explain, or the table towpath.";
+const FIND: &str = "Let them ask /debug/rules?format=json or towpath explain, or read the table towpath (mode \
+                    nftables) or the chains TOWPATH-* (mode iptables).";
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "leftovers",
-        severity: Differs,
+        severity: Note,
         from: IPTABLES,
-        to: NFTABLES,
+        to: BUILT,
         title: OLD_RULES,
-        why: "What towpath does not translate still meets the KUBE- chains: a Service that goes, or loses its last \
-              endpoint, is sent to the endpoints it had. They also hide what is listed here until they go.",
+        why: "What towpath does not translate would meet the KUBE- chains: a Service that goes, or loses its last \
+              endpoint, would be sent to the endpoints it had.",
         remedy: REMOVE,
         subjects: |_| names(&["chains KUBE-* of iptables and ip6tables"]),
     },
     Rule {
         id: "leftovers",
-        severity: Differs,
+        severity: Note,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: OLD_RULES,
-        why: "kube-ipvs0 keeps the addresses, and IPVS its virtual servers: a Service that goes may still be answered, by \
-              the endpoints it had. They also hide what is listed here until they go.",
+        why: "While kube-ipvs0 keeps the addresses, and IPVS its virtual servers, a Service that goes may still be \
+              answered, by the endpoints it had.",
         remedy: REMOVE,
         subjects: |_| {
             names(&["IPVS virtual servers", "kube-ipvs0", "chains KUBE-* of iptables", "ipsets KUBE-*"])
@@ -39,20 +39,20 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "leftovers",
-        severity: Differs,
+        severity: Note,
         from: NFTABLES,
-        to: NFTABLES,
+        to: BUILT,
         title: OLD_RULES,
-        why: "What towpath does not translate still meets them: a Service that goes, or loses its last endpoint, is sent \
-              to the endpoints it had; source ranges of before still drop.",
-        remedy: "When towpath is ready on a node, delete these two tables there.",
+        why: "What towpath does not translate would meet them: a Service that goes, or loses its last endpoint, would be \
+              sent to the endpoints it had; source ranges of before would still drop.",
+        remedy: REMOVE,
         subjects: |_| names(&["table ip kube-proxy", "table ip6 kube-proxy"]),
     },
     Rule {
         id: "rule-readers",
         severity: Differs,
         from: IPTABLES,
-        to: NFTABLES,
+        to: BUILT,
         title: READERS,
         why: "There are no chains KUBE-SERVICES, KUBE-SVC-* and KUBE-SEP-* any more.",
         remedy: FIND,
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "rule-readers",
         severity: Differs,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: READERS,
         why: "There are no virtual servers and no sets KUBE-* any more.",
         remedy: FIND,
@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "rule-readers",
         severity: Differs,
         from: NFTABLES,
-        to: NFTABLES,
+        to: BUILT,
         title: READERS,
         why: "The tables ip kube-proxy and ip6 kube-proxy are not written any more.",
         remedy: FIND,
@@ -82,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "metrics",
         severity: Differs,
         from: ANY,
-        to: NFTABLES,
+        to: BUILT,
         title: "metrics that do not exist any more",
         why: "They count what towpath does not have. The other kubeproxy_ metrics have kept names and labels.",
         remedy: "Change alerts and dashboards: kubeproxy_sync_proxy_rules_nftables_sync_failures_total counts syncs that \

@@ -2,7 +2,7 @@
 
 use model::{Protocol, Service};
 
-use super::{ANY, IPTABLES_AND_NFTABLES, IPVS, NFTABLES, Rule};
+use super::{ANY, BUILT, IPTABLES, IPTABLES_AND_NFTABLES, IPVS, IPVS_AND_NFTABLES, NFTABLES, Rule};
 use crate::report::Severity::{Differs, Note};
 use crate::view::{always, has_several_frontends};
 
@@ -19,10 +19,31 @@ pub(super) const RULES: &[Rule] = &[
         subjects: |view| view.services(|s| s.affinity_seconds.is_some() && has_several_frontends(s)),
     },
     Rule {
+        id: "affinity-per-port",
+        severity: Note,
+        from: IPVS,
+        to: IPTABLES,
+        title: "session affinity is shared by all frontends of a port",
+        why: "IPVS keeps it for each address and port of a Service, mode iptables for each port of a Service.",
+        remedy: "",
+        subjects: |view| view.services(|s| has_affinity(s) && has_several_frontends(s)),
+    },
+    Rule {
+        id: "affinity-list-limit",
+        severity: Differs,
+        from: IPVS_AND_NFTABLES,
+        to: IPTABLES,
+        title: "session affinity knows 100 clients of each endpoint",
+        why: "A list of the kernel's module xt_recent has 100 places by default: of more clients, those that were away \
+              longest are forgotten. So it is in kube-proxy's mode iptables.",
+        remedy: "Raise the parameter ip_list_tot of the module xt_recent, or take mode nftables.",
+        subjects: |view| view.services(has_affinity),
+    },
+    Rule {
         id: "affinity-timeout",
         severity: Note,
         from: IPVS,
-        to: NFTABLES,
+        to: BUILT,
         title: "sessions are forgotten at timeoutSeconds after the last new connection",
         why: "IPVS keeps them as long as any connection lives, in steps of a minute.",
         remedy: "Raise timeoutSeconds where sessions must survive one long connection.",
@@ -32,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "affinity-reset",
         severity: Differs,
         from: ANY,
-        to: NFTABLES,
+        to: BUILT,
         title: "the swap forgets sessions: each client is balanced once anew",
         why: "Which endpoint a client had is in kube-proxy's own kernel objects.",
         remedy: "Swap when that is acceptable; so is each way back.",
@@ -42,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "tcp-reset",
         severity: Note,
         from: ANY,
-        to: NFTABLES,
+        to: BUILT,
         title: "TCP to a Service without endpoints is refused with a reset, not with ICMP",
         why: "Clients see the same error, ECONNREFUSED, and sooner over IPv6.",
         remedy: "",
@@ -52,7 +73,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "udp-flows",
         severity: Note,
         from: ANY,
-        to: NFTABLES,
+        to: BUILT,
         title: "flows of UDP and SCTP to endpoints that are gone are deleted in more cases",
         why: "Also when a Service is deleted, has no endpoint left, or gets a new address or nodePort; SCTP as UDP. A \
               restart deletes no flow that is right.",

@@ -3,13 +3,13 @@
 use config::{GATES, KubeProxyConfiguration, ModeSettings, meaningless};
 use model::IpFamily;
 
-use super::{ANY, IPTABLES_AND_IPVS, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPTABLES_AND_NFTABLES, IPVS, NFTABLES, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{Subjects, View, always, setting, some};
 
 pub(super) const RULES: &[Rule] = &[
     MODE_REFUSED,
-    Rule { from: NFTABLES, to: IPTABLES_AND_IPVS, ..MODE_REFUSED },
+    Rule { from: IPTABLES_AND_NFTABLES, to: IPVS, ..MODE_REFUSED },
     Rule {
         id: "masquerade-all",
         severity: Breaks,
@@ -22,6 +22,17 @@ pub(super) const RULES: &[Rule] = &[
         subjects: |view| setting(lost_masquerade_all(view), "iptables.masqueradeAll"),
     },
     Rule {
+        id: "masquerade-all",
+        severity: Breaks,
+        from: NFTABLES,
+        to: IPTABLES,
+        title: "masqueradeAll would no longer count",
+        why: "Each mode reads its own section. nftables.masqueradeAll is true, iptables.masqueradeAll is not, so \
+              endpoints would see the addresses of pods, and replies may take another way.",
+        remedy: "Write iptables.masqueradeAll: true.",
+        subjects: |view| setting(lost_masquerade_all(view), "nftables.masqueradeAll"),
+    },
+    Rule {
         id: "masquerade-bit",
         severity: Differs,
         from: IPTABLES_AND_IPVS,
@@ -29,12 +40,21 @@ pub(super) const RULES: &[Rule] = &[
         title: "another bit of the packet mark means masquerade",
         why: "Each mode reads its own section: nftables.masqueradeBit is not iptables.masqueradeBit.",
         remedy: "Write the same nftables.masqueradeBit, so that it stays clear of the marks of other programs.",
-        subjects: |view| {
-            let (before, after) = both(view);
-            setting(before.masquerade_bit != after.masquerade_bit, "iptables.masqueradeBit")
-        },
+        subjects: |view| setting(other_bit(view), "iptables.masqueradeBit"),
+    },
+    Rule {
+        id: "masquerade-bit",
+        severity: Differs,
+        from: NFTABLES,
+        to: IPTABLES,
+        title: "another bit of the packet mark means masquerade",
+        why: "Each mode reads its own section: iptables.masqueradeBit is not nftables.masqueradeBit.",
+        remedy: "Write the same iptables.masqueradeBit, so that it stays clear of the marks of other programs.",
+        subjects: |view| setting(other_bit(view), "nftables.masqueradeBit"),
     },
     SYNC_PERIOD,
+    Rule { from: IPVS, to: IPTABLES, ..SYNC_PERIOD },
+    Rule { from: IPTABLES, to: IPVS, ..SYNC_PERIOD },
     Rule { from: NFTABLES, to: IPTABLES_AND_IPVS, ..SYNC_PERIOD },
     Rule {
         id: "no-detect-local",
@@ -76,20 +96,20 @@ pub(super) const RULES: &[Rule] = &[
 const MODE_REFUSED: Rule = Rule {
     id: "mode-refused",
     severity: Breaks,
-    from: IPTABLES_AND_IPVS,
+    from: IPVS,
     to: ANY,
     title: "towpath would not start in this mode with this configuration",
-    why: "The configuration names another mode, and towpath runs the mode that it names.",
-    remedy: "Write mode \"\" in the place of iptables: it is iptables for kube-proxy before 1.40 and nftables for \
-             towpath. In the place of ipvs, give towpath a ConfigMap of its own with mode nftables.",
-    subjects: refused,
+    why: "towpath runs the mode that the configuration names, and has no mode ipvs in this release.",
+    remedy: "Give towpath a ConfigMap of its own, with mode nftables or iptables. In kube-proxy's own it would change \
+             the mode of each kube-proxy that restarts.",
+    subjects: |_| setting(true, "mode: ipvs"),
 };
 
 const SYNC_PERIOD: Rule = Rule {
     id: "sync-period",
     severity: Note,
     from: IPTABLES_AND_IPVS,
-    to: ANY,
+    to: NFTABLES,
     title: "/healthz turns to 503 after another time",
     why: "A change may wait twice the syncPeriod of the mode, and each mode reads its own section.",
     remedy: "Write the same syncPeriod in the section of the new mode.",
@@ -100,19 +120,24 @@ const SYNC_PERIOD: Rule = Rule {
     },
 };
 
-fn refused(view: &View<'_>) -> Subjects {
-    let given = view.config.proxy_mode();
-    setting(given.is_some_and(|given| given != view.to), &format!("mode: {}", view.config.mode))
-}
-
-/// What kube-proxy takes from its section, and what towpath takes once its mode is written where kube-proxy's was. An
-/// empty mode stays empty: then towpath falls back to the section of iptables.
-fn both(view: &View<'_>) -> (ModeSettings, ModeSettings) {
-    let mut after: KubeProxyConfiguration = view.config.clone();
-    if !after.mode.is_empty() {
+/// The configuration once towpath's mode is written where kube-proxy's was. A mode that is left open stays so: then
+/// towpath falls back to the section of iptables.
+fn after(view: &View<'_>) -> KubeProxyConfiguration {
+    let mut after = view.config.clone();
+    if !after.chooses_mode() {
         after.mode = view.to.to_string();
     }
-    (view.config.mode_settings(view.from), after.mode_settings(view.to))
+    after
+}
+
+/// What kube-proxy takes from its section, and what towpath takes.
+fn both(view: &View<'_>) -> (ModeSettings, ModeSettings) {
+    (view.config.mode_settings(view.from), after(view).mode_settings(view.to))
+}
+
+fn other_bit(view: &View<'_>) -> bool {
+    let (before, after) = both(view);
+    before.masquerade_bit != after.masquerade_bit
 }
 
 fn lost_masquerade_all(view: &View<'_>) -> bool {
@@ -121,15 +146,13 @@ fn lost_masquerade_all(view: &View<'_>) -> bool {
 }
 
 fn without_meaning(view: &View<'_>) -> Subjects {
-    let mut after = view.config.clone();
-    if !after.mode.is_empty() {
-        after.mode = view.to.to_string();
-    }
     let known = |name: &str| GATES.iter().any(|gate| gate.name == name);
     let unknown = view.config.feature_gates.keys().filter(|name| !known(name));
     let mut all: Vec<String> = unknown.map(|name| format!("featureGates.{name}")).collect();
     // The period of the old mode has a rule of its own.
     let of_old_mode = format!("{}.syncPeriod", view.from);
-    all.extend(meaningless(&after).into_iter().map(|setting| setting.field).filter(|f| *f != of_old_mode));
+    all.extend(
+        meaningless(&after(view)).into_iter().map(|setting| setting.field).filter(|f| *f != of_old_mode),
+    );
     some(all)
 }
