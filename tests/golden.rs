@@ -8,17 +8,18 @@
 use std::fs;
 use std::path::PathBuf;
 
-use dataplane::Engine;
+use dataplane::{Engine, Operate};
 use ipnet::IpNet;
+use iptables::Iptables;
 use model::{Change, Interner, Store, parse_net};
 use nftables::Nftables;
-use resolve::{DetectLocal, ProxyConfig};
+use resolve::{DetectLocal, Mode, ProxyConfig};
 use serde_json::{Value, json};
 use sources::k8s::{Kind, decode};
 
 /// A world with one Service, and where its text is kept.
 struct Example {
-    file: &'static str,
+    name: &'static str,
     cluster_cidr: &'static str,
     objects: Vec<(Kind, Value)>,
 }
@@ -30,7 +31,7 @@ fn examples() -> [Example; 3] {
 /// The worked example of the notes on kube-proxy's rulesets.
 fn node_port() -> Example {
     Example {
-        file: "node-port.nft",
+        name: "node-port",
         cluster_cidr: "10.244.0.0/16",
         objects: vec![
             node("192.0.2.10"),
@@ -52,7 +53,7 @@ fn node_port() -> Example {
 fn local_load_balancer() -> Example {
     let ingress = json!({ "loadBalancer": { "ingress": [{ "ip": "198.51.100.7" }] } });
     Example {
-        file: "local-load-balancer.nft",
+        name: "local-load-balancer",
         cluster_cidr: "10.244.0.0/16",
         objects: vec![
             node("192.0.2.10"),
@@ -74,7 +75,7 @@ fn local_load_balancer() -> Example {
 
 fn ipv6() -> Example {
     Example {
-        file: "ipv6.nft",
+        name: "ipv6",
         cluster_cidr: "fd00:10:244::/56",
         objects: vec![
             node("2001:db8::10"),
@@ -125,14 +126,15 @@ fn change(kind: Kind, object: &Value) -> Change {
     decoded.unwrap_or_else(|error| panic!("{error}: {object:#}")).change.unwrap()
 }
 
-fn rendered(example: &Example) -> String {
+fn rendered<D: Operate>(example: &Example, mode: Mode) -> String {
     let cluster_cidr: IpNet = parse_net(example.cluster_cidr).unwrap();
-    let config =
-        ProxyConfig { detect_local: DetectLocal::ClusterCidr(vec![cluster_cidr]), ..ProxyConfig::default() };
-    let mut engine = Engine::new(Store::new("this-node"), config, Nftables::offline(), &[]);
+    let detect_local = DetectLocal::ClusterCidr(vec![cluster_cidr]);
+    let config = ProxyConfig { mode, detect_local, ..ProxyConfig::default() };
+    let mut engine = Engine::new(Store::new("this-node"), config, D::offline(), &[]);
     example.objects.iter().for_each(|(kind, object)| engine.handle(change(*kind, object)));
     engine.settle();
-    engine.dataplane().render(engine.objects())
+    let objects: Vec<_> = engine.objects().map(|(key, value)| (key.clone(), value.clone())).collect();
+    engine.dataplane().render(&objects)
 }
 
 fn path(file: &str) -> PathBuf {
@@ -153,11 +155,17 @@ fn difference(got: &str, kept: &str) -> String {
 fn rulesets_read_as_before() {
     let bless = std::env::var_os("TOWPATH_BLESS").is_some_and(|value| value == "1");
     for example in examples() {
-        let (text, path) = (rendered(&example), path(example.file));
-        if bless {
-            fs::write(&path, &text).unwrap();
+        let texts = [
+            ("nft", rendered::<Nftables>(&example, Mode::Nftables)),
+            ("iptables", rendered::<Iptables>(&example, Mode::Iptables)),
+        ];
+        for (ending, text) in texts {
+            let path = path(&format!("{}.{ending}", example.name));
+            if bless {
+                fs::write(&path, &text).unwrap();
+            }
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert!(text == kept, "{} has changed, at {}", path.display(), difference(&text, &kept));
         }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(text == kept, "{} has changed, at {}", example.file, difference(&text, &kept));
     }
 }

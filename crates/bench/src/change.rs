@@ -3,23 +3,22 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use dataplane::Engine;
+use dataplane::{Dataplane, Engine};
 use model::Change;
-use nftables::Nftables;
 use testkit::netns::NetNs;
 
 use crate::data::{self, Size};
-use crate::load::engine;
+use crate::load::Kind;
 use crate::stats;
 
 /// Measures kinds of changes, each on Services spread over the cluster.
-pub(crate) fn measure(size: Size, changes: u32) -> Result<()> {
+pub(crate) fn measure<D: Dataplane + 'static>(size: Size, changes: u32, kind: Kind<D>) -> Result<()> {
     let namespace = NetNs::new()?;
-    namespace.run(|| in_namespace(size, changes))?
+    namespace.run(|| in_namespace(size, changes, kind))?
 }
 
-fn in_namespace(size: Size, changes: u32) -> Result<()> {
-    let mut engine = engine(size)?;
+fn in_namespace<D: Dataplane>(size: Size, changes: u32, kind: Kind<D>) -> Result<()> {
+    let mut engine = kind.engine(size)?;
     engine.sync()?;
     let m = size.endpoints;
     let spread = |i: u32| (i.wrapping_mul(7919)) % size.services;
@@ -39,7 +38,7 @@ fn in_namespace(size: Size, changes: u32) -> Result<()> {
     run("a Service that is as it was", &|n| data::service(n))
 }
 
-fn one(engine: &mut Engine<Nftables>, change: Change) -> Result<Duration> {
+fn one<D: Dataplane>(engine: &mut Engine<D>, change: Change) -> Result<Duration> {
     let started = Instant::now();
     engine.handle(change);
     engine.sync()?;

@@ -5,11 +5,13 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use nftables::Nftables;
+use resolve::Mode;
 use socket2::SockRef;
 use testkit::netns::NetNs;
 
 use crate::data::{self, Size};
-use crate::load::engine;
+use crate::load::Kind;
 use crate::stats;
 
 const CONNECTIONS: usize = 4_000;
@@ -68,7 +70,8 @@ impl World {
     /// Loads a cluster.
     fn load_ours(&self, size: Size) -> Result<()> {
         self.namespace.run(|| -> Result<()> {
-            engine(size)?.sync()?;
+            let kind = Kind { mode: Mode::Nftables, open: || Ok(Nftables::open()?) };
+            kind.engine(size)?.sync()?;
             Ok(())
         })?
     }

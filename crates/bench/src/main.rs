@@ -11,9 +11,16 @@ mod data;
 mod load;
 mod process;
 mod stats;
+mod walk;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use iptables::Iptables;
+use nftables::Nftables;
+use resolve::Mode;
+use xtables::{Tools, Variant};
+
+use crate::load::Kind;
 
 /// Measure loading, changes, the agent as a process, and new connections.
 #[derive(Debug, Parser)]
@@ -34,6 +41,17 @@ struct Bench {
     /// Changes of one measurement.
     #[arg(long, global = true, default_value_t = 400)]
     changes: u32,
+    /// What is programmed, for load and change.
+    #[arg(long, global = true, value_enum, default_value_t = Rules::Nftables)]
+    rules: Rules,
+}
+
+/// What is programmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rules {
+    Nftables,
+    IptablesLegacy,
+    IptablesNft,
 }
 
 /// One measurement.
@@ -59,12 +77,52 @@ fn main() -> Result<()> {
     let chosen: Vec<What> = bench.what.map_or_else(|| all.to_vec(), |what| vec![what]);
     for what in chosen {
         match what {
-            What::Load => load::measure(size, bench.repetitions)?,
-            What::Change => change::measure(size, bench.changes)?,
+            What::Load | What::Change => rules(what, size, &bench)?,
             What::Agent => agent::measure(size, bench.changes)?,
             What::Api => api::measure(size, bench.repetitions, bench.changes)?,
             What::Connect => connect::measure(size)?,
         }
     }
     Ok(())
+}
+
+fn rules(what: What, size: data::Size, bench: &Bench) -> Result<()> {
+    match bench.rules {
+        Rules::Nftables => {
+            load_or_change(what, size, bench, Kind { mode: Mode::Nftables, open: || Ok(Nftables::open()?) })
+        }
+        Rules::IptablesLegacy => {
+            let open = || Ok(Iptables::open(Tools::find(Variant::Legacy)?));
+            iptables_rules(what, size, bench, Kind { mode: Mode::Iptables, open }, Variant::Legacy)
+        }
+        Rules::IptablesNft => {
+            let open = || Ok(Iptables::open(Tools::find(Variant::Nft)?));
+            iptables_rules(what, size, bench, Kind { mode: Mode::Iptables, open }, Variant::Nft)
+        }
+    }
+}
+
+fn iptables_rules(
+    what: What,
+    size: data::Size,
+    bench: &Bench,
+    kind: Kind<Iptables>,
+    variant: Variant,
+) -> Result<()> {
+    if matches!(what, What::Load) {
+        walk::measure(size, kind, variant)?;
+    }
+    load_or_change(what, size, bench, kind)
+}
+
+fn load_or_change<D: dataplane::Dataplane + 'static>(
+    what: What,
+    size: data::Size,
+    bench: &Bench,
+    kind: Kind<D>,
+) -> Result<()> {
+    match what {
+        What::Load => load::measure(size, bench.repetitions, kind),
+        _ => change::measure(size, bench.changes, kind),
+    }
 }
