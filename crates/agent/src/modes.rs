@@ -171,6 +171,9 @@ fn iptables(wanted: IptablesVariant) -> Result<(Opened, String)> {
         }
     };
     let opened = Opened::at(Place::Iptables(variant)).context("mode iptables needs the iptables tools")?;
+    if variant == Variant::Legacy {
+        netlink::xt::is_permitted().context("the legacy variant of iptables needs CAP_NET_RAW")?;
+    }
     Ok((opened, format!("iptables, {} variant: {why}", variant.as_str())))
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ::shadow::{Difference, Expected, ShadowError, compare, locate};
+use ::shadow::{Difference, Expected, Place, Reader, ShadowError, compare, locate};
 use admin::service_health::ServiceHealth;
 use admin::{Page, Pages};
 use anyhow::{Result, ensure};
@@ -71,6 +71,7 @@ pub(crate) fn run(args: &RunArgs, settings: Settings) -> Result<()> {
         changed: Instant::now(),
         next: Instant::now(),
         seen: BTreeMap::new(),
+        reader: None,
         said: String::new(),
         board: Arc::clone(&board),
         report: Arc::clone(&report),
@@ -138,6 +139,8 @@ struct Watcher {
     changed: Instant,
     next: Instant,
     seen: BTreeMap<Difference, Seen>,
+    /// Where kube-proxy's rules were the last time, and what reads them.
+    reader: Option<(Place, Reader)>,
     /// The last sentence of the log, so that it is not said again.
     said: String,
     board: Arc<Board>,
@@ -190,10 +193,12 @@ impl Watcher {
     }
 
     /// A sentence about what was compared, and how it differs.
-    fn compare(&self) -> Result<(String, Vec<Difference>), ShadowError> {
-        let places = locate()?;
-        let Some(place) = places.first() else { return Ok((String::new(), Vec::new())) };
-        let programmed = place.read()?;
+    fn compare(&mut self) -> Result<(String, Vec<Difference>), ShadowError> {
+        // It may have changed its mode since.
+        let Some(place) = locate()?.first().copied() else { return Ok(Default::default()) };
+        let known = self.reader.take().filter(|(of, _)| *of == place);
+        let (_, reader) = self.reader.insert(known.unwrap_or_else(|| (place, Reader::new(place))));
+        let programmed = reader.read()?;
         let config = proxy_config(&self.settings.proxy, place.mode());
         let mut expected = Expected::new(place.mode());
         for (name, _) in self.store.entries() {

@@ -33,6 +33,11 @@ pub(crate) fn endpoint_ip(service: u32, index: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x1400_0000 + service * 64 + index)
 }
 
+/// Where an endpoint is: one in a hundred on this node, as on a node of a cluster with a hundred.
+fn node(service: u32, index: u32) -> String {
+    format!("node-{}", (service + index) % 100)
+}
+
 fn name(n: u32) -> NamespacedName {
     NamespacedName::new(format!("ns-{}", n % 50), format!("service-{n}"))
 }
@@ -61,7 +66,7 @@ pub(crate) fn slice(n: u32, endpoints: impl Iterator<Item = u32>) -> Change {
     let endpoint = |index| Endpoint {
         ip: endpoint_ip(n, index).into(),
         conditions: Conditions::default(),
-        node: Some(format!("node-{}", index % 100).into()),
+        node: Some(node(n, index).into()),
         hints: None,
     };
     Change::Slice(Arc::new(Slice {
@@ -101,7 +106,7 @@ pub(crate) fn slice_json(n: u32, endpoints: impl Iterator<Item = u32>) -> Value 
         json!({
             "addresses": [endpoint_ip(n, index).to_string()],
             "conditions": { "ready": true, "serving": true, "terminating": false },
-            "nodeName": format!("node-{}", index % 100),
+            "nodeName": node(n, index),
             "targetRef": { "kind": "Pod", "namespace": &*name.namespace, "name": format!("{}-{index}", name.name) }
         })
     };

@@ -26,6 +26,8 @@ pub struct Writer<'a> {
     pub shadow: &'a mut Shadow,
     /// Tables that the kernel has taken so far.
     pub commits: u32,
+    /// A text was refused, perhaps after half of it was taken: what follows may repeat a part of it.
+    pub repeats: bool,
 }
 
 /// Why a text was not taken.
@@ -123,8 +125,11 @@ impl Writer<'_> {
     /// One text for each family that the steps touch.
     fn attempt<'s>(&mut self, steps: impl Iterator<Item = &'s KeyStep>) -> Result<(), Failure> {
         let draft: Draft = self.shadow.draft(steps);
+        let draft = if self.repeats { draft.repeatable() } else { draft };
         for family in draft.families() {
-            self.restore(family, &draft.text(family))?;
+            let taken = self.restore(family, &draft.text(family));
+            self.repeats |= taken.is_err();
+            taken?;
         }
         self.shadow.commit(draft);
         Ok(())

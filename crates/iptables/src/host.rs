@@ -1,9 +1,12 @@
 //! Kernel settings that belong to the rules.
 
 use std::fs;
+use std::path::PathBuf;
 
-const LIBERAL: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
-const ROUTE_LOCALNET: &str = "/proc/sys/net/ipv4/conf/all/route_localnet";
+const LIBERAL: &str = "proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
+const ROUTE_LOCALNET: &str = "proc/sys/net/ipv4/conf/all/route_localnet";
+/// Where the node's `/proc/sys/net` is mounted writable, for a container whose own is read-only.
+const HOST_ROOT: &str = "TOWPATH_HOST_ROOT";
 
 /// Whether conntrack takes TCP packets out of the window for good ones. No where the setting is not there.
 pub fn is_liberal() -> bool {
@@ -21,7 +24,7 @@ pub fn route_localnet(on: bool) {
         return;
     }
     let value = if on { "1" } else { "0" };
-    match fs::write(ROUTE_LOCALNET, value) {
+    match fs::write(path(ROUTE_LOCALNET), value) {
         Ok(()) => tracing::info!(value, "set net.ipv4.conf.all.route_localnet"),
         Err(error) => tracing::warn!(
             %error,
@@ -36,5 +39,9 @@ pub fn has_ipv6() -> bool {
 }
 
 fn read(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+    fs::read_to_string(self::path(path)).ok().map(|text| text.trim().to_owned())
+}
+
+fn path(below_root: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os(HOST_ROOT).unwrap_or_else(|| "/".into())).join(below_root)
 }

@@ -90,7 +90,7 @@ impl Kernel {
             && self.probed
         {
             self.families.retain(|family| *family != IpFamily::V6);
-            tracing::warn!(error, "this kernel has no iptables for IPv6: only IPv4 is programmed");
+            tracing::warn!(error, "iptables for IPv6 cannot be used: only IPv4 is programmed");
         }
     }
 }
@@ -199,7 +199,7 @@ impl Dataplane for Iptables {
         let touched = kernel.watch.is_touched(variant);
         let tools = &kernel.tools;
         let restore = |family: IpFamily, text: &str| tools.restore(family, text);
-        let mut writer = Writer { restore: &restore, shadow: &mut kernel.shadow, commits: 0 };
+        let mut writer = Writer { restore: &restore, shadow: &mut kernel.shadow, commits: 0, repeats: false };
         let refusals = writer.apply(plan.steps)?;
         let commits = refusals.is_empty().then_some(writer.commits);
         kernel.watch.wrote(variant, touched, commits);
@@ -213,6 +213,9 @@ impl Iptables {
     fn adopt(&mut self, objects: &FxHashMap<Key, Value>) {
         let input = Key::new(IpFamily::V4, ChainId::Input, Entry::Whole);
         let rules = objects.get(&input);
+        if self.localnet_was_off.is_none() && self.variant().is_some_and(remove::other_variant_knows) {
+            (self.localnet_was_off, self.opened_loopback) = (Some(true), true);
+        }
         if rules.is_some_and(|rules| rules.contains(LOCALNET_WAS_OFF)) {
             self.localnet_was_off.get_or_insert(true);
             self.opened_loopback = true;
@@ -257,9 +260,11 @@ impl Operate for Iptables {
 
     fn remove(&mut self) -> Result<usize, ApplyError> {
         let kernel = self.kernel()?;
+        let variant = kernel.tools.variant();
         let removed = remove::remove(&kernel.tools, &kernel.families)?;
         kernel.shadow = Shadow::default();
-        if removed.localnet_was_off {
+        // The other variant may need it, and puts it back when it goes.
+        if removed.localnet_was_off && !remove::other_variant_knows(variant) {
             self.opened_loopback = false;
             host::route_localnet(false);
         }

@@ -186,6 +186,11 @@ impl ChainId {
         )
     }
 
+    /// Whether the order of the rules in a shared chain means something. Elsewhere no packet matches two of them.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self, ChainId::Root(_))
+    }
+
     /// The chain of that name in a table. A name that cannot be there is [`ChainId::Unknown`].
     pub fn parse(table: Table, name: &str) -> Self {
         let known = name.strip_prefix(PREFIX).and_then(known).filter(|id| id.table() == table);

@@ -77,8 +77,8 @@ impl Seen {
         }
         let value: Value = Arc::from(canonical);
         let words = SavedRule::parse(&value);
-        let entry = entry(&self.place.chain, &words, &mut self.scopes).filter(|entry| *entry > self.last);
-        let entry = match entry {
+        let entry = entry(&self.place.chain, &words, &mut self.scopes);
+        let entry = match entry.filter(|entry| self.is_in_place(entry, out)) {
             Some(entry) => {
                 self.last = entry.clone();
                 entry
@@ -88,6 +88,13 @@ impl Seen {
         };
         self.count += 1;
         out.insert(Key { place: self.place.clone(), entry }, value);
+    }
+
+    fn is_in_place(&self, entry: &Entry, out: &FxHashMap<Key, Value>) -> bool {
+        if self.place.chain.is_ordered() {
+            return *entry > self.last;
+        }
+        !out.contains_key(&Key { place: self.place.clone(), entry: entry.clone() })
     }
 
     fn finish(self, out: &mut FxHashMap<Key, Value>) {
@@ -208,7 +215,7 @@ mod tests {
         let seen = objects(Table::Nat, text);
         let starts: Vec<String> =
             seen.iter().map(|line| line.split_whitespace().nth(1).unwrap_or_default()[..4].into()).collect();
-        assert_eq!(starts, ["Head", "Vip(", "Stra", "Stra", "Stra"]);
+        assert_eq!(starts, ["Head", "Vip(", "Vip(", "Stra", "Stra"]);
     }
 
     #[test]

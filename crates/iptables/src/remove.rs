@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dataplane::ApplyError;
 use model::IpFamily;
-use xtables::{SavedTable, ToolError, Tools};
+use xtables::{SavedTable, ToolError, Tools, Variant};
 
 use crate::layout::LOCALNET_WAS_OFF;
 use crate::names::Table;
@@ -48,6 +48,17 @@ pub fn remove(tools: &Tools, families: &[IpFamily]) -> Result<Removed, ApplyErro
         }
     }
     Ok(removed)
+}
+
+/// Whether the other variant's rules of ours say that `route_localnet` was 0 before them. Both may be there for a moment,
+/// when another variant is taken.
+pub fn other_variant_knows(variant: Variant) -> bool {
+    let other = match variant {
+        Variant::Legacy => Variant::Nft,
+        Variant::Nft => Variant::Legacy,
+    };
+    let saved = Tools::find(other).and_then(|tools| tools.save(IpFamily::V4, Table::Filter.as_str()));
+    saved.is_ok_and(|saved| says_localnet_was_off(&saved))
 }
 
 fn says_localnet_was_off(saved: &SavedTable) -> bool {

@@ -49,13 +49,6 @@ fn objects(engine: &Engine<Iptables>) -> BTreeMap<Key, Value> {
 
 fn agrees(engine: &Engine<Iptables>, kernel: &Kernel, packet: &Packet) -> Result<(), TestCaseError> {
     let answer = explain(engine.store(), engine.config(), packet);
-    // A packet of another node's endpoint to itself does not come here; kube-proxy would masquerade it.
-    let slices = engine.store().entries().flat_map(|(_, entry)| entry.slices.values());
-    let mut sources = slices.flat_map(|slice| &slice.endpoints).filter(|endpoint| endpoint.ip == packet.from);
-    let of_another = sources.any(|endpoint| endpoint.node.as_deref() != Some(NODE));
-    if of_another && answer.endpoints.iter().any(|endpoint| endpoint.ip == packet.from) {
-        return Ok(());
-    }
     let masqueraded = match answer.masquerade {
         Masquerade::Never => Vec::new(),
         Masquerade::Always => answer.endpoints.clone(),

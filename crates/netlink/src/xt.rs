@@ -56,6 +56,12 @@ pub fn info(family_is_v6: bool, table: &str) -> Result<Option<TableInfo>, Netlin
     }
 }
 
+/// Opens and closes a raw socket, as the legacy tools do for all that they ask of the kernel. Errors: this process has no
+/// CAP_NET_RAW.
+pub fn is_permitted() -> Result<(), NetlinkError> {
+    raw_socket(libc::AF_INET).map(drop)
+}
+
 /// Whether the kernel lists the table. Asking for one that is not there would load a module and make it.
 fn exists(family_is_v6: bool, table: &str) -> Result<bool, NetlinkError> {
     let path = match family_is_v6 {

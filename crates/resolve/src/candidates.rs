@@ -13,6 +13,13 @@ pub struct Candidate<'a> {
     pub local: bool,
 }
 
+impl Candidate<'_> {
+    /// Whether it could be on this node: it is, or nobody says where it is.
+    pub fn may_be_local(&self) -> bool {
+        self.local || self.endpoint.node.is_none()
+    }
+}
+
 /// Every endpoint of a port, each address once, sorted by address. Slices are joined by port name and protocol,
 /// so that a named targetPort may differ between slices. Of two entries for one address, the one that does not
 /// terminate counts (a pod's address was reused), else the later one in slice order.

@@ -244,13 +244,10 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Hairpin: nf_tables knows the node's own endpoints, the other modes every endpoint. A packet from elsewhere to
-    /// an endpoint on this node's own address (a pod on the host's network) never passes postrouting, where sources
-    /// are rewritten.
+    /// A packet from elsewhere to an endpoint on this node's own address (a pod on the host's network) never passes
+    /// postrouting, where sources are rewritten.
     fn masquerade(&self, route: &Route, endpoints: &[EndpointAddr], always: bool) -> Masquerade {
-        let hairpins = |e: &EndpointAddr| {
-            e.ip == self.packet.from && (self.config.mode != Mode::Nftables || route.hairpin.contains(e))
-        };
+        let hairpins = |e: &EndpointAddr| e.ip == self.packet.from && route.hairpin.contains(e);
         let leaves = |e: &EndpointAddr| self.from_node || !self.store.facts().owns(e.ip);
         let rewritten = |e: &&EndpointAddr| (always || hairpins(e)) && leaves(e);
         let some: Vec<EndpointAddr> = endpoints.iter().filter(rewritten).copied().collect();

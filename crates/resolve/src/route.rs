@@ -76,7 +76,8 @@ pub struct Route {
     pub short_circuit: Option<Decision>,
     /// ClientIP affinity: seconds after which a client's choice is forgotten.
     pub affinity_seconds: Option<u32>,
-    /// Endpoints on this node in any list: a connection from such an endpoint to itself is masqueraded.
+    /// Endpoints in any list that are on this node, or of which nobody says where they are: a connection from such an
+    /// endpoint to itself is masqueraded. (That of another node's endpoint is that node's.)
     pub hairpin: Vec<EndpointAddr>,
     /// Every endpoint that still serves, whatever policy says: flows to these are never stale. Sorted.
     pub serving: Arc<[EndpointAddr]>,
@@ -160,7 +161,7 @@ fn route(
         external,
         short_circuit: external_local.then(cluster),
         affinity_seconds: service.affinity_seconds,
-        hairpin: choice.all().into_iter().filter(|i| found[*i].local).map(|i| found[i].addr).collect(),
+        hairpin: choice.all().into_iter().filter(|i| found[*i].may_be_local()).map(|i| found[i].addr).collect(),
         serving: serving(&found),
         health_check_port: service.has_health_check().then_some(service.health_check_node_port),
     }
