@@ -57,6 +57,7 @@ impl Cluster {
         for directory in ["config", "state", "account"] {
             fs::create_dir(files.path().join(directory))?;
         }
+        fs::write(files.path().join("xtables.lock"), "")?;
         let cluster = Self { server, dns, node, files };
         cluster.write_account()?;
         cluster.allow(rbac::allowed(DAEMONSET)?);
@@ -75,7 +76,7 @@ impl Cluster {
         self.server.url_at(HOST)
     }
 
-    /// A directory of the test: `config`, `state` or `account`.
+    /// A directory of the test: `config`, `state` or `account`; or the file `xtables.lock`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
     }
@@ -105,7 +106,7 @@ impl Cluster {
     /// What the DaemonSet means here.
     pub(crate) fn plan(&self, hosts: &str) -> Result<Plan> {
         self.write_config()?;
-        let mut plan = Plan::of_daemonset(NODE, &self.path("config"), &self.path("state"))?;
+        let mut plan = Plan::of_daemonset(NODE, self.files.path())?;
         plan.mounts.push(self.account());
         plan.hosts = hosts.to_owned();
         Ok(plan)

@@ -15,6 +15,7 @@ use serde_json::Value;
 use testkit::netns::NetNs;
 use testkit::process::Running;
 use testkit::scratch::Scratch;
+use testkit::seccomp::no_netfilter;
 use testkit::wait;
 
 use crate::image::Image;
@@ -35,9 +36,11 @@ pub(crate) struct Plan {
     pub(crate) mounts: Vec<Mount>,
     /// The text of `/etc/hosts`; `/etc/resolv.conf` names the DNS server of the test.
     pub(crate) hosts: String,
+    /// Whether the kernel has nf_tables.
+    pub(crate) nf_tables: bool,
 }
 
-/// A directory of the machine, seen in the container.
+/// A directory or file of the machine, seen in the container.
 pub(crate) struct Mount {
     pub(crate) from: PathBuf,
     pub(crate) to: String,
@@ -45,9 +48,9 @@ pub(crate) struct Mount {
 }
 
 impl Plan {
-    /// What the DaemonSet says, for a node of this name. `config` is where the ConfigMap's files are, `state` is in the place
-    /// of the node's `/var/lib`.
-    pub(crate) fn of_daemonset(node: &str, config: &Path, state: &Path) -> Result<Self> {
+    /// What the DaemonSet says, for a node of this name. In `files`: `config` is where the ConfigMap's files are, `state` is in
+    /// the place of the node's `/var/lib`, `xtables.lock` in that of the node's.
+    pub(crate) fn of_daemonset(node: &str, files: &Path) -> Result<Self> {
         let container = manifest::container()?;
         let environment = environment(&container["env"], node)?;
         let expand = |text: &String| {
@@ -64,8 +67,9 @@ impl Plan {
                 .chain(arguments.iter().map(expand))
                 .collect(),
             capabilities: Some(manifest::texts(&security["capabilities"]["add"])?),
-            mounts: mounts(&container, config, state)?,
+            mounts: mounts(&container, files)?,
             hosts: String::new(),
+            nf_tables: true,
             environment,
         })
     }
@@ -83,16 +87,17 @@ fn environment(list: &Value, node: &str) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
-fn mounts(container: &Value, config: &Path, state: &Path) -> Result<Vec<Mount>> {
+fn mounts(container: &Value, files: &Path) -> Result<Vec<Mount>> {
     let pod = manifest::pod()?;
     let volumes = manifest::list(&pod["volumes"])?;
     let of = |mount: &Value| {
         let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]);
         let volume = volume.with_context(|| format!("no volume for {mount}"))?;
         let from = match volume["hostPath"]["path"].as_str() {
-            Some(path) if path.starts_with("/var/lib/") => state.to_owned(),
+            Some(path) if path.starts_with("/var/lib/") => files.join("state"),
+            Some("/run/xtables.lock") => files.join("xtables.lock"),
             Some(path) => path.into(),
-            None => config.to_owned(),
+            None => files.join("config"),
         };
         let to = manifest::text(&mount["mountPath"])?.to_owned();
         Ok(Mount { from, to, read_only: mount["readOnly"] == true })
@@ -113,10 +118,7 @@ impl Container {
         let scratch = Scratch::new()?;
         let root = scratch.path().join("root");
         image.copy_to(&root)?;
-        let places = ["/proc", "/sys", "/dev", "/etc", "/tmp"];
-        for place in places.into_iter().chain(plan.mounts.iter().map(|mount| mount.to.as_str())) {
-            fs::create_dir_all(root.join(place.trim_start_matches('/')))?;
-        }
+        prepare(&root, &plan.mounts)?;
         // As the kubelet mounts them.
         fs::write(root.join("etc/hosts"), &plan.hosts)?;
         fs::write(root.join("etc/resolv.conf"), "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n")?;
@@ -126,7 +128,8 @@ impl Container {
         command.arg(&root).args(&plan.command).env_clear().envs(&plan.environment);
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        Ok(Self { process: ns.spawn(command)?, scratch })
+        let restrict = || if plan.nf_tables { Ok(()) } else { no_netfilter() };
+        Ok(Self { process: ns.spawn_restricted(command, restrict)?, scratch })
     }
 
     /// What it has written so far.
@@ -163,6 +166,24 @@ impl Container {
         ensure!(status.success(), "it ended with {status} when asked to end\n{log}");
         Ok(log)
     }
+}
+
+/// Makes the places where something is mounted.
+fn prepare(root: &Path, mounts: &[Mount]) -> Result<()> {
+    let below = |place: &str| root.join(place.trim_start_matches('/'));
+    for place in ["/proc", "/sys", "/dev", "/etc", "/tmp"] {
+        fs::create_dir_all(below(place))?;
+    }
+    for Mount { from, to, .. } in mounts {
+        let place = below(to);
+        if from.is_dir() {
+            fs::create_dir_all(place)?;
+        } else {
+            fs::create_dir_all(place.parent().unwrap_or(root))?;
+            File::create(place)?;
+        }
+    }
+    Ok(())
 }
 
 /// Mounts below `$1` what a container has, and becomes the program of the other arguments.

@@ -13,10 +13,12 @@ use testkit::scratch::Scratch;
 
 use crate::manifest;
 use crate::program;
+use crate::tools;
 use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("it_holds_one_program_with_two_names", Needs::Image(it_holds_one_program_with_two_names)),
+    ("it_holds_the_program_and_the_tools", Needs::Image(it_holds_the_program_and_the_tools)),
+    ("it_is_built_alike_each_time", Needs::Image(it_is_built_alike_each_time)),
     ("the_program_needs_no_other_file", Needs::Image(the_program_needs_no_other_file)),
     ("it_starts_the_program", Needs::Image(it_starts_the_program)),
 ];
@@ -25,7 +27,12 @@ const PROGRAM: &str = "usr/local/bin/towpath";
 const LINK: &str = "usr/local/bin/kube-proxy";
 
 /// Commands that are called, and the Debian packages that have them.
-const TOOLS: &[(&str, &str)] = &[("buildah", "buildah"), ("capsh", "libcap2-bin"), ("unshare", "util-linux")];
+const TOOLS: &[(&str, &str)] = &[
+    ("buildah", "buildah"),
+    ("capsh", "libcap2-bin"),
+    ("unshare", "util-linux"),
+    ("iptables-legacy-save", "iptables"),
+];
 
 /// Why no image can be built and started here.
 pub(crate) fn obstacle() -> Option<String> {
@@ -36,7 +43,7 @@ pub(crate) fn obstacle() -> Option<String> {
             return Some(format!("needs {tool} (apt-get install --no-install-recommends {package})"));
         }
     }
-    testkit::requires_root().err()
+    testkit::requires_root().err().or_else(|| tools::directory().err().map(|error| error.to_string()))
 }
 
 /// Built when the first test asks for it.
@@ -69,19 +76,21 @@ impl Image {
         let context = scratch.path().join("context");
         lay_out(&context, &program)?;
         let mut image = Self { scratch, name, root: PathBuf::new() };
-        image.buildah(&[
-            "build",
-            "--isolation",
-            "chroot",
-            "--quiet",
-            "--tag",
-            &image.name,
-            &shown(&context),
-        ])?;
-        fs::remove_dir_all(&context)?;
+        image.build_from(&context, &image.name)?;
         let container = image.buildah(&["from", "--pull-never", &image.name])?;
         image.root = image.buildah(&["mount", container.trim()])?.trim().into();
         Ok(image)
+    }
+
+    /// As docs/install.md says; the image's id.
+    fn build_from(&self, context: &Path, name: &str) -> Result<String> {
+        let fixed = ["build", "--isolation", "chroot", "--quiet", "--timestamp", "0", "--tag", name];
+        self.buildah(&[&fixed[..], &[&shown(context)]].concat())
+    }
+
+    /// Its files.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// What it prints. Everything that it writes is in the scratch directory, as plain files.
@@ -99,21 +108,28 @@ impl Image {
 
     /// A copy of its files, for a container to be started from.
     pub(crate) fn copy_to(&self, target: &Path) -> Result<()> {
-        fs::create_dir_all(target.join("usr/local/bin"))?;
-        symlink(fs::read_link(self.root.join(LINK))?, target.join(LINK))?;
-        // The program is large and never written to.
-        fs::hard_link(self.root.join(PROGRAM), target.join(PROGRAM)).context("linking the program")
+        link(&self.root, target)
     }
 }
 
-/// What the two commands of docs/install.md leave: `deploy/` with the program in it.
+/// What the commands of docs/install.md leave: `deploy/` with the program and the tools in it.
 fn lay_out(context: &Path, program: &Path) -> Result<()> {
-    let (from, bin) = (manifest::directory(), context.join("root/usr/local/bin"));
-    fs::create_dir_all(&bin)?;
+    let (from, root) = (manifest::directory(), context.join("root"));
+    fs::create_dir_all(context)?;
+    link(tools::directory()?, &root)?;
+    fs::create_dir_all(root.join("usr/local/bin"))?;
     fs::copy(from.join("Containerfile"), context.join("Containerfile"))?;
-    let link = fs::read_link(from.join("root").join(LINK)).context("deploy/root has no kube-proxy")?;
-    symlink(link, bin.join("kube-proxy"))?;
-    fs::copy(program, bin.join("towpath")).context("copying the program")?;
+    let target = fs::read_link(from.join("root").join(LINK)).context("deploy/root has no kube-proxy")?;
+    symlink(target, root.join(LINK))?;
+    fs::copy(program, root.join(PROGRAM)).context("copying the program")?;
+    Ok(())
+}
+
+/// A copy of a directory. Files are the same ones, not copied: they are large, and nobody writes to them.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    let mut command = Command::new("cp");
+    let output = command.args(["--archive", "--link"]).args([from, to]).output().context("running cp")?;
+    ensure!(output.status.success(), "cp: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
@@ -122,7 +138,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// All that is below a directory but directories, sorted.
-fn files(root: &Path) -> Result<Vec<String>> {
+pub(crate) fn files(root: &Path) -> Result<Vec<String>> {
     let (mut found, mut waiting) = (Vec::new(), vec![root.to_owned()]);
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(&directory)? {
@@ -138,13 +154,35 @@ fn files(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-fn it_holds_one_program_with_two_names(image: &Image) -> Result<()> {
+/// No shell, no package manager: nothing that can be started but what is named here.
+fn it_holds_the_program_and_the_tools(image: &Image) -> Result<()> {
     let found = files(&image.root)?;
-    ensure!(found == [LINK, PROGRAM], "{found:?}");
+    let mut wanted = files(tools::directory()?)?;
+    wanted.extend([LINK, PROGRAM].map(str::to_owned));
+    wanted.sort();
+    ensure!(found == wanted, "{found:?}");
     ensure!(fs::read_link(image.root.join(LINK))?.as_os_str() == OsStr::new("towpath"));
+    let programs = found.iter().filter(|file| file.contains("bin/") && !is_link(&image.root.join(file)));
+    let programs: Vec<&String> = programs.collect();
+    ensure!(programs == [PROGRAM, "usr/sbin/xtables-legacy-multi", "usr/sbin/xtables-nft-multi"]);
     // The test's image is made of the same files.
     let kept = files(&manifest::directory().join("root"))?;
     ensure!(kept.iter().all(|file| found.contains(file)), "deploy/root has more: {kept:?}");
+    Ok(())
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// From files that were copied anew, and so have other times.
+fn it_is_built_alike_each_time(image: &Image) -> Result<()> {
+    let context = image.scratch.path().join("again");
+    lay_out(&context, &image.root.join(PROGRAM))?;
+    let id = image.build_from(&context, "localhost/towpath:again")?;
+    let first =
+        image.buildah(&["inspect", "--type", "image", "--format", "{{.FromImageID}}", &image.name])?;
+    ensure!(id.trim() == first.trim(), "{id} and {first}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::wait;
 
 use crate::cluster::{Cluster, ENDPOINT, HOST, NODE, PATIENCE, VIP, node};
-use crate::container::{self, Container, Mount, Plan};
+use crate::container::{self, Container, Plan};
 use crate::image::Image;
 use crate::manifest::{self, DAEMONSET, STARTUP_TAINT};
 use crate::{Needs, Test, rbac};
@@ -19,10 +19,6 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "the_startup_taint_goes_with_the_rights_for_it",
         Needs::Image(the_startup_taint_goes_with_the_rights_for_it),
-    ),
-    (
-        "it_starts_in_the_place_of_kubeadms_kube_proxy",
-        Needs::Image(it_starts_in_the_place_of_kubeadms_kube_proxy),
     ),
 ];
 
@@ -54,7 +50,7 @@ fn reaches_the_server(image: &Image, cluster: &Cluster, plan: &Plan) -> Result<(
     asked.with_context(|| container.log())
 }
 
-/// Root is read-only, there is one capability, and the account has the rights of the ClusterRole.
+/// Root is read-only, the capabilities are those of the DaemonSet, and the account has the rights of the ClusterRole.
 fn it_does_all_its_work_with_what_it_is_given(image: &Image) -> Result<()> {
     let cluster = Cluster::new(true)?;
     cluster.node.set_sysctls(&[(TIMEOUT, "1000")])?;
@@ -76,15 +72,16 @@ fn it_does_all_its_work_with_what_it_is_given(image: &Image) -> Result<()> {
 }
 
 /// With other arguments and nothing else, as docs/install.md says.
-fn cleans_up(image: &Image, cluster: &Cluster, mut plan: Plan) -> Result<()> {
+pub(crate) fn cleans_up(image: &Image, cluster: &Cluster, mut plan: Plan) -> Result<()> {
     plan.command = vec!["/usr/local/bin/towpath".into(), "cleanup".into()];
     let log = Container::start(image, &cluster.node, &plan)?.finish()?;
-    let rest = cluster.ruleset()?;
-    ensure!(!rest.contains("towpath"), "{rest}\n{log}");
+    let legacy = cluster.node.command("iptables-legacy-save", &[])?;
+    let rest = cluster.ruleset()? + &legacy;
+    ensure!(!rest.to_lowercase().contains("towpath"), "{rest}\n{log}");
     Ok(())
 }
 
-fn has_capabilities(container: &Container, names: &[String]) -> Result<()> {
+pub(crate) fn has_capabilities(container: &Container, names: &[String]) -> Result<()> {
     let mut wanted = 0_u64;
     for name in names {
         wanted |= 1 << container::number(name)?;
@@ -99,7 +96,7 @@ fn has_capabilities(container: &Container, names: &[String]) -> Result<()> {
 
 /// The size of conntrack's table is the machine's, and no network namespace but the first may change it. `expected`: words
 /// of other complaints that are right.
-fn has_no_complaint(log: &str, expected: &[&str]) -> Result<()> {
+pub(crate) fn has_no_complaint(log: &str, expected: &[&str]) -> Result<()> {
     let known = |line: &str| {
         ["nf_conntrack_max", "nf_conntrack_buckets"].iter().chain(expected).any(|word| line.contains(word))
     };
@@ -140,37 +137,4 @@ fn the_startup_taint_goes_with_the_rights_for_it(image: &Image) -> Result<()> {
     gone.with_context(|| container.log())?;
     has_no_complaint(&container.terminate()?, &[])?;
     nothing_was_forbidden(&cluster)
-}
-
-/// kubeadm's DaemonSet of kube-proxy with another image and nothing else: its command, files, privileges and account.
-fn it_starts_in_the_place_of_kubeadms_kube_proxy(image: &Image) -> Result<()> {
-    let cluster = Cluster::new(true)?;
-    cluster.allow(rbac::kube_proxys());
-    write_kubeadms_files(&cluster)?;
-    let directory = |to: &str| Mount { from: cluster.path("config"), to: to.into(), read_only: false };
-    let plan = Plan {
-        command: ["/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain([format!("--hostname-override={NODE}")])
-            .collect(),
-        environment: [("NODE_NAME".to_owned(), NODE.to_owned())].into(),
-        capabilities: None,
-        mounts: vec![directory("/var/lib/kube-proxy"), cluster.account()],
-        hosts: "127.0.0.1 localhost\n".to_owned(),
-    };
-    let mut container = Container::start(image, &cluster.node, &plan)?;
-    cluster.await_probe(&mut container, "readinessProbe")?;
-    ensure!(cluster.ruleset()?.contains(VIP));
-    // Its role knows no Namespaces, which are done without.
-    has_no_complaint(&container.terminate()?, &["Namespaces"])
-}
-
-/// As kubeadm writes them, for a cluster in nftables mode.
-fn write_kubeadms_files(cluster: &Cluster) -> Result<()> {
-    let kubeconfig = include_str!("kubeadm/kubeconfig.conf").replace("https://SERVER:6443", &cluster.url());
-    ensure!(kubeconfig.contains(HOST), "the kubeconfig has no server");
-    fs::write(cluster.path("config/config.conf"), include_str!("kubeadm/config.conf"))?;
-    fs::write(cluster.path("config/kubeconfig.conf"), kubeconfig)?;
-    Ok(())
 }

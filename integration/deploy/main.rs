@@ -4,8 +4,9 @@
 //! ```text
 //! deploy/*.yaml ----> objects, pod, rbac        text against text, and against the code
 //!               \---> arguments                 the container's arguments against the real parser
-//! deploy/Containerfile + static program --buildah--> image
-//! image + DaemonSet --container--> life         a small kubelet: its mounts, its capabilities, its probes
+//! deploy/Containerfile + static program + deploy/tools.sh --buildah--> image, tools
+//! image + DaemonSet --container--> life, modes   a small kubelet: its mounts, its capabilities, its probes
+//!       + kubeadm's files --container--> swap    the image in the place of kube-proxy's
 //! ```
 //!
 //! ```text
@@ -14,7 +15,8 @@
 //! ```
 //!
 //! `TOWPATH_BIN` names the program for the tests of arguments. The image has a program of its own, linked statically: it is
-//! built here, in `target/image`, unless `TOWPATH_STATIC_BIN` names one.
+//! built here, in `target/image`, unless `TOWPATH_STATIC_BIN` names one. Debian's packages of the iptables tools are
+//! fetched once, to the same place.
 
 mod arguments;
 mod cluster;
@@ -25,10 +27,13 @@ mod http;
 mod image;
 mod life;
 mod manifest;
+mod modes;
 mod objects;
 mod pod;
 mod program;
 mod rbac;
+mod swap;
+mod tools;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,7 +62,10 @@ const THEMES: &[(&str, &[Test])] = &[
     ("rbac", rbac::TESTS),
     ("arguments", arguments::TESTS),
     ("image", image::TESTS),
+    ("tools", tools::TESTS),
     ("life", life::TESTS),
+    ("modes", modes::TESTS),
+    ("swap", swap::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {

@@ -104,7 +104,7 @@ fn the_page_for_operators_names_the_files() -> Result<()> {
     let page = fs::read_to_string(manifest::repository().join("docs/install.md"))?;
     let container = manifest::container()?;
     let image = manifest::text(&container["image"])?;
-    let files = [DAEMONSET, STARTUP_TAINT, "deploy/Containerfile", "API-SERVER", image];
+    let files = [DAEMONSET, STARTUP_TAINT, "deploy/Containerfile", "deploy/tools.sh", "API-SERVER", image];
     for word in files.into_iter().chain(["/readyz", "/debug/rules", "towpath cleanup"]) {
         ensure!(page.contains(word), "docs/install.md does not say {word}");
     }

@@ -26,7 +26,7 @@ fn it_has_no_privilege_but_those_named() -> Result<()> {
     let wanted = json!({
         "runAsUser": 0, "runAsGroup": 0, "privileged": false, "allowPrivilegeEscalation": false,
         "readOnlyRootFilesystem": true, "seccompProfile": {"type": "RuntimeDefault"},
-        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
     });
     let given = &manifest::container()?["securityContext"];
     ensure!(*given == wanted, "{given}");
@@ -82,14 +82,21 @@ fn what_is_mounted_is_there_and_used() -> Result<()> {
             None => ensure!(volume["configMap"] == json!({"name": map}), "{volume}"),
         }
     }
-    let wanted = ["/proc/sys/net", "/var/lib/towpath"].map(str::to_owned);
+    let wanted = ["/proc/sys/net", "/run/xtables.lock", "/var/lib/towpath"].map(str::to_owned);
     ensure!(host == BTreeSet::from(wanted), "{host:?}");
     let writable = manifest::list(&container["volumeMounts"])?.iter().filter(|m| m["readOnly"] != true);
     let writable: Vec<&Value> = writable.map(|mount| &mount["mountPath"]).collect();
-    ensure!(writable == ["/var/lib/towpath", "/host/proc/sys/net"], "{writable:?}");
+    ensure!(writable == ["/var/lib/towpath", "/host/proc/sys/net", "/run/xtables.lock"], "{writable:?}");
+    ensure!(manifest::list(&pod["volumes"])?.contains(&lock_of_the_node()), "the tools lock the node's file");
     let root = manifest::list(&container["env"])?.iter().find(|e| e["name"] == "TOWPATH_HOST_ROOT");
     ensure!(root.is_some_and(|e| e["value"] == "/host"), "sysctls are mounted below /host");
     Ok(())
+}
+
+/// A node whose iptables has not run yet has no such file.
+fn lock_of_the_node() -> Value {
+    let path = json!({"path": "/run/xtables.lock", "type": "FileOrCreate"});
+    json!({"name": "xtables-lock", "hostPath": path})
 }
 
 fn files_that_settings_name_are_mounted() -> Result<()> {

@@ -6,6 +6,7 @@ mod nft;
 use model::IpFamily;
 use xtables::Variant;
 
+use crate::nftables::is_nothing;
 use crate::plan::TablePlan;
 use crate::{Leftovers, Report, count};
 use legacy::Blind;
@@ -54,7 +55,10 @@ impl Place {
     fn look(self) -> Result<Vec<TablePlan>, Blind> {
         match self.variant {
             Variant::Legacy => legacy::look(self.family),
-            Variant::Nft => nft::look(self.family).map_err(|error| Blind::Failed(error.to_string())),
+            Variant::Nft => match nft::look(self.family) {
+                Err(error) if is_nothing(&error) => Ok(Vec::new()),
+                looked => looked.map_err(|error| Blind::Failed(error.to_string())),
+            },
         }
     }
 

@@ -11,6 +11,7 @@ const FAMILIES: [(Family, &str); 2] = [(Family::Ip, "ip"), (Family::Ip6, "ip6")]
 pub(crate) fn find(leftovers: &mut Leftovers) {
     let mut socket = match Socket::open(NETLINK_NETFILTER) {
         Ok(socket) => socket,
+        Err(error) if is_nothing(&error) => return,
         Err(error) => return leftovers.unread.push(format!("tables of nf_tables: {error}")),
     };
     for (family, word) in FAMILIES {
@@ -25,6 +26,7 @@ pub(crate) fn find(leftovers: &mut Leftovers) {
 pub(crate) fn remove(report: &mut Report) {
     let mut socket = match Socket::open(NETLINK_NETFILTER) {
         Ok(socket) => socket,
+        Err(error) if is_nothing(&error) => return,
         Err(error) => return report.failed.push(format!("tables of nf_tables: {error}")),
     };
     for (family, word) in FAMILIES {
@@ -48,12 +50,13 @@ fn is_there(socket: &mut Socket, family: Family) -> Result<bool, NetlinkError> {
     }
 }
 
-/// No such table, or a kernel without nf_tables.
-fn is_nothing(error: &NetlinkError) -> bool {
+/// No such table, or a kernel without nf_tables, or without netfilter's netlink.
+pub(crate) fn is_nothing(error: &NetlinkError) -> bool {
     const ENOENT: i32 = 2;
     const EINVAL: i32 = 22;
+    const EPROTONOSUPPORT: i32 = 93;
     const EOPNOTSUPP: i32 = 95;
-    matches!(error.errno(), Some(ENOENT | EINVAL | EOPNOTSUPP))
+    matches!(error.errno(), Some(ENOENT | EINVAL | EPROTONOSUPPORT | EOPNOTSUPP))
 }
 
 fn name(family: &str) -> String {

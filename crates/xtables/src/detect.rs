@@ -34,7 +34,7 @@ pub(crate) fn detect_in(directories: &[PathBuf]) -> Result<Detected, ToolError> 
     if let Some(tools) = found.iter().flatten().find(|tools| has_hint(tools)) {
         return Ok(hinted(tools.variant()));
     }
-    let [legacy, nft] = found.map(|tools| tools.map(|tools| count_rules(&tools)));
+    let [legacy, nft] = found.map(|tools| tools.and_then(|tools| count_rules(&tools)));
     let plain = first(directories, "iptables").and_then(|program| plain_variant(&program));
     let missing = || ToolError::Missing { program: "iptables-restore".to_owned() };
     choose(legacy, nft, plain).ok_or_else(missing)
@@ -45,12 +45,12 @@ fn hinted(variant: Variant) -> Detected {
     Detected { variant, why }
 }
 
-/// The choice without a hint: each variant's number of rules (`None`: not installed), and what `iptables` is.
+/// The choice without a hint: each variant's number of rules (`None`: not installed, or not in the kernel), and what `iptables` is.
 fn choose(legacy: Option<usize>, nft: Option<usize>, plain: Option<Variant>) -> Option<Detected> {
     let (variant, why) = match (legacy, nft) {
         (None, None) => return None,
-        (Some(_), None) => (Variant::Legacy, "only the legacy variant is installed".to_owned()),
-        (None, Some(_)) => (Variant::Nft, "only the nft variant is installed".to_owned()),
+        (Some(_), None) => (Variant::Legacy, "only the legacy variant works here".to_owned()),
+        (None, Some(_)) => (Variant::Nft, "only the nft variant works here".to_owned()),
         (Some(legacy), Some(nft)) if legacy > nft => (Variant::Legacy, more_rules(legacy, nft)),
         (Some(legacy), Some(nft)) if nft > legacy => (Variant::Nft, more_rules(nft, legacy)),
         (Some(_), Some(_)) => match plain {
@@ -74,9 +74,11 @@ fn is_hinted(text: &str) -> bool {
     text.lines().filter_map(chain_line).any(|(name, _)| HINTS.contains(&name))
 }
 
-fn count_rules(tools: &Tools) -> usize {
+/// `None` where the kernel does not have this variant: the tool for IPv4 cannot read it.
+fn count_rules(tools: &Tools) -> Option<usize> {
     let count = |text: String| text.lines().filter(|line| rule_line(line).is_some()).count();
-    IpFamily::ALL.into_iter().map(|family| tools.save_all(family).map_or(0, count)).sum()
+    let ipv4 = tools.save_all(IpFamily::V4).ok().map(count)?;
+    Some(ipv4 + tools.save_all(IpFamily::V6).map_or(0, count))
 }
 
 #[cfg(test)]
@@ -89,8 +91,8 @@ mod tests {
         let cases = [
             (None, None, None, None),
             (None, None, Some(Nft), None),
-            (Some(0), None, None, Some((Legacy, "only the legacy variant is installed"))),
-            (None, Some(0), Some(Legacy), Some((Nft, "only the nft variant is installed"))),
+            (Some(0), None, None, Some((Legacy, "only the legacy variant works here"))),
+            (None, Some(0), Some(Legacy), Some((Nft, "only the nft variant works here"))),
             (Some(3), Some(2), Some(Nft), Some((Legacy, "this variant has 3 rules, the other one 2"))),
             (Some(2), Some(3), Some(Legacy), Some((Nft, "this variant has 3 rules, the other one 2"))),
             (Some(0), Some(0), Some(Legacy), Some((Legacy, "the program iptables is of the legacy variant"))),

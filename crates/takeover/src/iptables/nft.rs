@@ -16,6 +16,9 @@ pub(super) fn look(family: IpFamily) -> Result<Vec<TablePlan>, NetlinkError> {
 
 /// Removes everything, in one transaction for each table.
 pub(super) fn remove(family: IpFamily, plans: &[TablePlan]) -> Result<(), NetlinkError> {
+    if plans.iter().all(TablePlan::is_empty) {
+        return Ok(());
+    }
     let mut socket = Socket::open(NETLINK_NETFILTER)?;
     for plan in plans.iter().filter(|plan| !plan.is_empty()) {
         let mut transaction = Transaction::new(&mut socket, kernel_family(family), plan.table, None);
