@@ -4,8 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use config::{KubeProxyFlags, TowpathFlags};
+use model::IpFamily;
 use resolve::Mode;
 
 /// A Kubernetes service proxy for each node.
@@ -26,7 +27,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Program this node's kernel, and follow changes. Takes kube-proxy's flags.
     Run(RunArgs),
-    /// Print the ruleset as text that `nft -f`, or iptables-restore, reads. Needs no privilege.
+    /// Print the ruleset as text that `nft -f` reads, or iptables-restore one family. Needs no privilege.
     Render(RenderArgs),
     /// Say what happens to a packet, and why. Needs no privilege.
     Explain(ExplainArgs),
@@ -68,8 +69,27 @@ pub(crate) struct OfflineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RenderArgs {
+    /// Only this family. In mode iptables each has a tool of its own, so the text of both cannot be read by one.
+    #[arg(long, value_enum)]
+    pub(crate) family: Option<Family>,
     #[command(flatten)]
     pub(crate) offline: OfflineArgs,
+}
+
+/// A family, as flags name it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+impl From<Family> for IpFamily {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::Ipv4 => IpFamily::V4,
+            Family::Ipv6 => IpFamily::V6,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -72,7 +72,7 @@ pub(crate) struct SyncLoop {
     next_watch: Instant,
     foreign: bool,
     /// When what the kernel refused of single Services is tried again.
-    next_refused: Instant,
+    next_refused: Option<Instant>,
     /// Frontends whose flows could not be cleaned yet, and when to try again.
     flows_due: Vec<FlowCheck>,
     next_flows: Instant,
@@ -123,7 +123,7 @@ impl SyncLoop {
             next_look: now,
             next_watch: now,
             foreign: false,
-            next_refused: now,
+            next_refused: None,
             flows_due: Vec::new(),
             next_flows: now,
             problems_changed: false,
@@ -441,8 +441,15 @@ impl SyncLoop {
         if now >= self.next_look && self.engine.touched_by_others() {
             self.foreign = true;
             self.engine.request_full();
-        } else if self.engine.has_refusals() && now >= self.next_refused {
-            self.next_refused = now + REFUSED_AGAIN;
+        }
+        self.try_refused_again(now);
+    }
+
+    fn try_refused_again(&mut self, now: Instant) {
+        if !self.engine.has_refusals() {
+            self.next_refused = None;
+        } else if *self.next_refused.get_or_insert(now + REFUSED_AGAIN) <= now {
+            self.next_refused = None;
             self.engine.request_full();
         }
     }

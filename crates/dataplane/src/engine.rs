@@ -67,6 +67,8 @@ pub struct Engine<D: Dataplane> {
     open_batches: usize,
     full: bool,
     first: bool,
+    /// The last plan did not reach the kernel, or not wholly: what differs now may be our own doing.
+    failed: bool,
 }
 
 impl<D: Dataplane> Engine<D> {
@@ -90,6 +92,7 @@ impl<D: Dataplane> Engine<D> {
             open_batches: 0,
             full: true,
             first: true,
+            failed: false,
         }
     }
 
@@ -204,7 +207,7 @@ impl<D: Dataplane> Engine<D> {
         }
         let full = std::mem::replace(&mut self.full, true);
         let result = if full { self.sync_full(&mut report) } else { self.sync_touched(&mut report) };
-        self.full = result.is_err();
+        (self.full, self.failed) = (result.is_err(), result.is_err());
         result?;
         report.flows = std::mem::take(&mut self.due);
         report.services = std::mem::take(&mut self.resolved);
@@ -235,7 +238,7 @@ impl<D: Dataplane> Engine<D> {
         let seed = if self.first { &observed } else { &FxHashMap::default() };
         self.touched.all |= self.first;
         // Before news of ours are taken in: what differs now, somebody else has done.
-        let drifted = if self.first { 0 } else { self.drifted(&observed) };
+        let drifted = if self.first || self.failed { 0 } else { self.drifted(&observed) };
         let before = std::mem::take(&mut self.refused);
         self.refresh(seed);
         self.ledger.set_tracking(true);

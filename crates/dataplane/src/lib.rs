@@ -27,7 +27,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use ipnet::IpNet;
-use model::{FrontendKey, NamespacedName, NodeFacts};
+use model::{FrontendKey, IpFamily, NamespacedName, NodeFacts};
 use resolve::{ProxyConfig, Route};
 use rustc_hash::FxHashMap;
 
@@ -109,6 +109,9 @@ pub trait Operate: Dataplane {
     fn reader(&self) -> Result<Self, ApplyError>
     where
         Self: Sized;
+
+    /// The family that an object is for.
+    fn family(&self, key: &Self::Key) -> IpFamily;
 
     /// One object in a line of text.
     fn describe(&self, key: &Self::Key, value: &Self::Value) -> String;

@@ -239,6 +239,10 @@ impl Operate for Iptables {
         Ok(Self { kernel: Some(kernel), ..Self::default() })
     }
 
+    fn family(&self, key: &Key) -> IpFamily {
+        key.family()
+    }
+
     fn describe(&self, key: &Key, value: &Value) -> String {
         text::object(key, value)
     }

@@ -261,6 +261,10 @@ impl Operate for Nftables {
         Self::open().map_err(|e| failed("cannot open nf_tables", e))
     }
 
+    fn family(&self, key: &Key) -> IpFamily {
+        key.family()
+    }
+
     fn describe(&self, key: &Key, value: &Value) -> String {
         let layout = self.layouts.iter().find(|layout| layout.family == key.family());
         layout.map_or_else(String::new, |layout| text::object(layout, key, value))
@@ -271,11 +275,9 @@ impl Operate for Nftables {
         for (key, value) in objects {
             by_family[usize::from(key.family() == IpFamily::V6)].push((key.clone(), *value));
         }
-        let tables = self
-            .layouts
-            .iter()
-            .map(|layout| text::table(layout, &by_family[usize::from(layout.family == IpFamily::V6)]));
-        tables.collect::<Vec<_>>().join("\n")
+        let of = |family: IpFamily| &by_family[usize::from(family == IpFamily::V6)];
+        let layouts = self.layouts.iter().filter(|layout| !of(layout.family).is_empty());
+        layouts.map(|layout| text::table(layout, of(layout.family))).collect::<Vec<_>>().join("\n")
     }
 
     fn touched_by_others(&mut self) -> bool {
