@@ -26,7 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("local_pods_and_others_of_one_node_port_stick_apart", local_policy),
 ];
 
-const SCENE: &str = "
+pub(crate) const SCENE: &str = "
 services:
 - name: ns/web
   type: NodePort
@@ -47,14 +47,14 @@ slices:
 ";
 
 /// One family's view of the Service.
-struct Family {
-    vip: &'static str,
-    node_port: &'static str,
-    clients: [&'static str; 8],
-    first: &'static str,
+pub(crate) struct Family {
+    pub(crate) vip: &'static str,
+    pub(crate) node_port: &'static str,
+    pub(crate) clients: [&'static str; 8],
+    pub(crate) first: &'static str,
 }
 
-const FAMILIES: [Family; 2] = [
+pub(crate) const FAMILIES: [Family; 2] = [
     Family {
         vip: "10.96.0.10:80",
         node_port: "192.168.0.2:30010",
@@ -96,7 +96,7 @@ fn stage() -> Result<Stage> {
     stage_with(|_| ())
 }
 
-fn stage_with(change: impl FnOnce(&mut Scene)) -> Result<Stage> {
+pub(crate) fn stage_with(change: impl FnOnce(&mut Scene)) -> Result<Stage> {
     let plan = Plan::new(SCENE)?.outside(&FAMILIES[0].clients)?.outside(&FAMILIES[1].clients)?;
     plan.hosts(&[POD])?.with(change).start()
 }
@@ -114,7 +114,7 @@ fn choices(stage: &Stage, frontend: fn(&Family) -> &'static str, connections: us
 }
 
 /// Where one client is, every time.
-fn settled(stage: &Stage, client: &str, to: &str, connections: usize) -> Result<SocketAddr> {
+pub(crate) fn settled(stage: &Stage, client: &str, to: &str, connections: usize) -> Result<SocketAddr> {
     let mut seen = BTreeSet::new();
     for _ in 0..connections {
         seen.insert(stage.reach(client, to, Tcp)?.endpoint);

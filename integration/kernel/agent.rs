@@ -1,5 +1,6 @@
 //! The program under test, and when it has done its work.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,12 +13,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use testkit::netns::NetNs;
 use testkit::process::Running;
+use testkit::scratch::Scratch;
 use testkit::wait;
 
 use crate::http;
 
 const NAMED_BY: &str = "TOWPATH_BIN";
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+/// The variable that names the lock of the iptables tools.
+const LOCK: &str = "XTABLES_LOCKFILE";
 const HEALTHZ: &str = "127.0.0.1:10256";
 const PATIENCE: Duration = Duration::from_secs(15);
 const LOG_LINES: usize = 40;
@@ -52,8 +56,14 @@ pub(crate) fn program() -> Result<PathBuf> {
 
 /// Runs the program to its end with these arguments, inside `ns`.
 pub(crate) fn run_to_end(ns: &NetNs, args: &[&str]) -> Result<Output> {
+    let scratch = Scratch::new()?;
+    run_to_end_in(ns, args, &Surroundings::beside(&scratch.path().join("log")))
+}
+
+/// The same in surroundings that others share.
+pub(crate) fn run_to_end_in(ns: &NetNs, args: &[&str], surroundings: &Surroundings) -> Result<Output> {
     let mut command = Command::new(program()?);
-    command.args(args).stdin(Stdio::null());
+    command.args(args).envs(&surroundings.environment).stdin(Stdio::null());
     ns.run(|| command.output())?.with_context(|| format!("running towpath {}", args.join(" ")))
 }
 
@@ -67,6 +77,34 @@ pub(crate) struct Agent {
 pub(crate) fn listening() -> [String; 4] {
     let metrics = METRICS.to_string();
     ["--healthz-bind-address", HEALTHZ, "--metrics-bind-address", &metrics].map(str::to_owned)
+}
+
+/// What a program finds around it, beside its network.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// More of the environment.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Takes something away from it that the kernel has; see [`testkit::seccomp`].
+    pub(crate) restrict: fn() -> Result<()>,
+}
+
+impl Surroundings {
+    /// Everything is there. The lock of the iptables tools is one of its own, in the log's directory: the usual one is the
+    /// whole machine's, and tests would wait for one another.
+    pub(crate) fn beside(log: &Path) -> Self {
+        let lock = log.with_file_name("xtables.lock").to_string_lossy().into_owned();
+        Self { environment: [(LOCK.to_owned(), lock)].into(), restrict: || Ok(()) }
+    }
+
+    /// Where the lock of the iptables tools is.
+    pub(crate) fn lock(&self) -> &str {
+        &self.environment[LOCK]
+    }
+
+    fn spawn(&self, node: &NetNs, mut command: Command) -> Result<Running> {
+        command.envs(&self.environment);
+        node.spawn_restricted(command, self.restrict)
+    }
 }
 
 /// What the debug page says of the state of things.
@@ -84,19 +122,30 @@ pub(crate) struct Progress {
 
 impl Agent {
     /// Starts it in the node's namespace; what it writes is appended to the log.
-    pub(crate) fn start(node: &NetNs, manifests: &Path, log: &Path, flags: &[String]) -> Result<Self> {
+    pub(crate) fn start(
+        node: &NetNs,
+        manifests: &Path,
+        log: &Path,
+        flags: &[String],
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
         let path = manifests.to_str().context("the directory's name")?;
         let own = ["run", "--source", "manifests", "--manifests", path].map(str::to_owned);
-        Self::start_with(node, log, &[&own, &listening()[..], flags].concat())
+        Self::start_with(node, log, &[&own, &listening()[..], flags].concat(), surroundings)
     }
 
     /// The same with all arguments given.
-    pub(crate) fn start_with(node: &NetNs, log: &Path, args: &[String]) -> Result<Self> {
+    pub(crate) fn start_with(
+        node: &NetNs,
+        log: &Path,
+        args: &[String],
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log).context("opening the log file")?;
         let mut command = Command::new(program()?);
         command.args(args);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        Ok(Self { process: node.spawn(command)? })
+        Ok(Self { process: surroundings.spawn(node, command)? })
     }
 
     /// Waits until the kernel is as wanted, for a state later than `after`, and says which state it is.

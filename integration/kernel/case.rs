@@ -11,13 +11,14 @@ use testkit::scratch::Scratch;
 use testkit::verdict::check_flows;
 use testkit::world::{Layout, World};
 
-use crate::agent::{Agent, Progress, listening, log_tail};
+use crate::agent::{Agent, Progress, Surroundings, listening, log_tail};
+use crate::backend::Backend;
 use crate::cluster::Cluster;
 use crate::rules::listable;
 use crate::stage::{has_mark, marks};
 
 /// Where the program reads the case from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Through {
     /// A directory of manifests, and flags.
     Manifests,
@@ -26,22 +27,29 @@ pub(crate) enum Through {
 }
 
 /// Runs all steps of a case; the error says which flows went wrong, and shows rules and log.
-pub(crate) fn run(table: &FlowTable, case: &FlowCase, mode: Mode, through: Through) -> Result<()> {
+pub(crate) fn run(table: &FlowTable, case: &FlowCase, backend: &Backend, through: Through) -> Result<()> {
     match through {
-        Through::Manifests => run_manifests(table, case, mode),
-        Through::Api => run_api(table, case, mode),
+        Through::Manifests => run_manifests(table, case, backend),
+        Through::Api => run_api(table, case, backend),
     }
 }
 
-fn run_api(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
+/// The case's settings, and the backend's.
+fn flags(config: &NodeConfig, backend: &Backend) -> Vec<String> {
+    run_flags(config, backend.mode).into_iter().chain(backend.flags()).collect()
+}
+
+fn run_api(table: &FlowTable, case: &FlowCase, backend: &Backend) -> Result<()> {
+    let mode = backend.mode;
     let config = table.config(case, mode);
     let scratch = Scratch::new()?;
     let world = World::new(&Layout::for_case(case, &config.node, mode))?;
     let mut cluster = Cluster::start(world.node(), scratch.path())?;
     cluster.publish(&whole(case, &config, case.phases()[0].slices))?;
     let log = scratch.path().join("towpath.log");
-    let flags = [&listening()[..], &run_flags(&config, mode)].concat();
-    let mut agent = Agent::start_with(world.node(), &log, &cluster.configure(&flags)?)?;
+    let flags = [&listening()[..], &flags(&config, backend)].concat();
+    let surroundings = Surroundings::beside(&log);
+    let mut agent = Agent::start_with(world.node(), &log, &cluster.configure(&flags)?, &surroundings)?;
     let mut result = Ok(());
     for (i, phase) in case.phases().into_iter().enumerate() {
         let number = u16::try_from(i + 1).context("a case has a few steps")?;
@@ -68,7 +76,8 @@ fn whole(case: &FlowCase, config: &NodeConfig, slices: &[SliceSpec]) -> Value {
     list([node(config), service_cidr(config)].into_iter().chain(services).chain(slices))
 }
 
-fn run_manifests(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
+fn run_manifests(table: &FlowTable, case: &FlowCase, backend: &Backend) -> Result<()> {
+    let mode = backend.mode;
     let config = table.config(case, mode);
     let scratch = Scratch::new()?;
     let world = World::new(&Layout::for_case(case, &config.node, mode))?;
@@ -77,7 +86,8 @@ fn run_manifests(table: &FlowTable, case: &FlowCase, mode: Mode) -> Result<()> {
     let manifests = Manifests::write(&directory, case, &config)?;
     manifests.set_slices(case.phases()[0].slices)?;
     let log = scratch.path().join("towpath.log");
-    let mut agent = Agent::start(world.node(), &directory, &log, &run_flags(&config, mode))?;
+    let (flags, surroundings) = (flags(&config, backend), Surroundings::beside(&log));
+    let mut agent = Agent::start(world.node(), &directory, &log, &flags, &surroundings)?;
     let result = run_phases(&world, &manifests, &mut agent, case, mode);
     result.with_context(|| evidence(&world, &log))
 }
@@ -103,6 +113,11 @@ fn run_phases(
 
 /// What a failure should show: log and rules.
 pub(crate) fn evidence(world: &World, log: &Path) -> String {
-    let rules = world.node().command("nft", &["list", "ruleset"]).unwrap_or_else(|e| format!("{e:#}"));
+    // What iptables wrote there, nft prints too; the legacy tables it does not know of.
+    let print = |program: &str, args: &[&str]| world.node().command(program, args);
+    let commands =
+        [("nft", &["list", "ruleset"][..]), ("iptables-legacy-save", &[]), ("ip6tables-legacy-save", &[])];
+    let rules: String =
+        commands.iter().map(|(tool, args)| print(tool, args).unwrap_or_else(|e| format!("{e:#}"))).collect();
     format!("log:\n{}\nrules:\n{rules}\nwhat went wrong", log_tail(log))
 }

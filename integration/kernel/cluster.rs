@@ -169,7 +169,10 @@ fn configuration(flags: &[String], kubeconfig: &Path) -> (Value, Vec<String>) {
         };
         let mut value = || value.clone().or_else(|| flags.next().cloned()).unwrap_or_default();
         match name {
-            "--masquerade-all" => config["nftables"]["masqueradeAll"] = true.into(),
+            "--masquerade-all" => {
+                let section = if config["mode"] == "iptables" { "iptables" } else { "nftables" };
+                config[section]["masqueradeAll"] = true.into();
+            }
             "--iptables-localhost-nodeports" => {
                 config["iptables"]["localhostNodePorts"] = (value() == "true").into();
             }

@@ -202,7 +202,9 @@ fn with_snapshot() -> Result<Stage> {
 
 /// As after a reboot.
 fn forget_rules(stage: &Stage) -> Result<()> {
-    stage.node().nft("delete table ip towpath\ndelete table ip6 towpath")
+    let output = stage.run_program(&["cleanup"])?;
+    ensure!(output.status.success(), "cleanup: {output:?}");
+    Ok(())
 }
 
 fn snapshot_serves() -> Result<()> {

@@ -125,6 +125,8 @@ fn cleanup(stage: &Stage) -> Result<()> {
 
 fn cleanup_removes_only_ours() -> Result<()> {
     let mut stage = Plan::new(RICH)?.build()?;
+    // One of the foreign tables is kube-proxy's.
+    stage.add_flags(&["--takeover=false"]);
     stage.node().nft(FOREIGN)?;
     let foreign = ruleset(&stage)?;
     stage.start()?;
@@ -172,13 +174,14 @@ fn older_layout_is_replaced() -> Result<()> {
     })
 }
 
-/// So many Services that loading takes a while.
-fn many(scene: &mut Scene) {
-    for number in 0..3000u16 {
+/// Adds so many Services without endpoints.
+pub(crate) fn many(scene: &mut Scene, count: u16) {
+    for number in 0..count {
         let mut copy = scene.services[0].clone();
         copy.name = format!("many/s{number}");
         let [high, low] = number.to_be_bytes();
         copy.cluster_ips = vec![[10, 96, 16 + high, low].into()];
+        copy.lb_ingress.clear();
         copy.ports.iter_mut().for_each(|port| port.node_port = None);
         scene.services.push(copy);
     }
@@ -196,7 +199,7 @@ fn kill_after_commits(stage: &mut Stage, count: u32) -> Result<()> {
 }
 
 fn killed_while_loading() -> Result<()> {
-    let stage = Plan::new(SMALL)?.hosts(&[POD])?.with(many).build()?;
+    let stage = Plan::new(SMALL)?.hosts(&[POD])?.with(|scene| many(scene, 3000)).build()?;
     stage.play(|stage| {
         for commits in 1..=2 {
             kill_after_commits(stage, commits)?;

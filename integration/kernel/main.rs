@@ -4,6 +4,7 @@
 //! ```text
 //! cargo build && cargo test -p towpath-integration            # all
 //! cargo test -p towpath-integration -- flows::nftables::etp   # some
+//! cargo test -p towpath-integration -- ::iptables-legacy::    # a backend
 //! cargo test -p towpath-integration -- lifecycle::
 //! ```
 //!
@@ -13,16 +14,20 @@
 
 mod affinity;
 mod agent;
+mod backend;
 mod bad_input;
 mod case;
 mod cluster;
 mod configuration;
 mod duties;
+mod fallback;
 mod faults;
 mod http;
+mod iptables;
 mod kubeadm;
 mod lifecycle;
 mod local_pods;
+mod modes;
 mod node;
 mod packets;
 mod plan;
@@ -32,21 +37,21 @@ mod scenes;
 mod services;
 mod stage;
 mod stale_flows;
+mod takeover;
 mod tamper;
 mod text;
+mod xt;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use testkit::cases::{FlowCase, FlowTable, Mode, load_flows, table_path};
+use testkit::cases::{FlowCase, FlowTable, load_flows, table_path};
 
 use crate::agent::{NoProgram, find_program};
+use crate::backend::{BACKENDS, Backend, IPTABLES};
 use crate::case::Through;
-
-/// Dataplanes that the program has so far.
-const MODES: &[Mode] = &[Mode::Nftables];
 
 /// A test that is no case of a table.
 pub(crate) struct Test {
@@ -54,17 +59,24 @@ pub(crate) struct Test {
     run: fn() -> Result<()>,
     /// What it needs beside root, the tools and the program; otherwise the reason why it cannot run.
     needs: fn() -> Result<(), String>,
+    /// What it asks for is more than mode iptables has.
+    only_nftables: bool,
 }
 
 impl Test {
     /// A test that runs wherever the others do.
     pub(crate) const fn new(name: &'static str, run: fn() -> Result<()>) -> Self {
-        Self { name, run, needs: || Ok(()) }
+        Self { name, run, needs: || Ok(()), only_nftables: false }
     }
 
     /// Asks for something more; the test is ignored, with the reason, where that is not there.
     pub(crate) const fn needing(self, needs: fn() -> Result<(), String>) -> Self {
         Self { needs, ..self }
+    }
+
+    /// What it asks for is more than mode iptables has, as kube-proxy has it too.
+    pub(crate) const fn only_nftables(self) -> Self {
+        Self { only_nftables: true, ..self }
     }
 }
 
@@ -95,6 +107,38 @@ const THEMES: &[(&str, &[Test])] = &[
     ("api-faults", faults::contents::TESTS),
     ("api-faults", faults::relists::TESTS),
     ("api-faults", faults::servers::TESTS),
+    ("modes", modes::TESTS),
+    ("modes", modes::meanwhile::TESTS),
+    ("modes", modes::restart::TESTS),
+    ("modes", modes::refused::TESTS),
+    ("modes", modes::lock::TESTS),
+    ("fallback", fallback::TESTS),
+    ("takeover", takeover::TESTS),
+];
+
+/// Stories that are played in mode iptables only, with each variant.
+const IN_IPTABLES: &[(&str, &[Test])] = &[
+    ("iptables", iptables::TESTS),
+    ("iptables", iptables::affinity::TESTS),
+    ("iptables", iptables::filter::TESTS),
+    ("iptables", iptables::loading::TESTS),
+    ("iptables", iptables::localhost::TESTS),
+    ("iptables", iptables::tamper::TESTS),
+];
+
+/// Stories of the usual mode that hold in mode iptables too, with each variant.
+const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
+    ("services", services::TESTS),
+    ("services", services::other_kinds::TESTS),
+    ("services", services::competition::TESTS),
+    ("stale-flows", stale_flows::TESTS),
+    ("stale-flows", stale_flows::kept::TESTS),
+    ("local-pods", local_pods::TESTS),
+    ("node", node::TESTS),
+    ("configuration", configuration::TESTS),
+    ("bad-input", bad_input::TESTS),
+    ("duties", duties::TESTS),
+    ("kubeadm", kubeadm::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {
@@ -102,7 +146,14 @@ fn main() -> Result<ExitCode> {
     let obstacle = obstacle()?;
     let mut trials = flow_trials(&obstacle)?;
     for (theme, tests) in THEMES {
-        trials.extend(tests.iter().map(|test| trial(theme, test, obstacle.clone())));
+        trials.extend(tests.iter().map(|test| trial(theme, test, None, obstacle.clone())));
+    }
+    for backend in IPTABLES {
+        for (theme, tests) in IN_IPTABLES.iter().chain(ALSO_IN_IPTABLES) {
+            let theme = format!("{theme}::{}", backend.name);
+            let tests = tests.iter().filter(|test| !test.only_nftables);
+            trials.extend(tests.map(|test| trial(&theme, test, Some(backend), obstacle.clone())));
+        }
     }
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
@@ -119,11 +170,11 @@ fn obstacle() -> Result<Option<String>> {
 fn flow_trials(obstacle: &Option<String>) -> Result<Vec<Trial>> {
     let table = Arc::new(load_flows(&table_path("flows.yaml"))?);
     let mut trials = Vec::new();
-    for mode in MODES {
-        let cases = table.cases.iter().enumerate().filter(|(_, case)| case.backends.contains(mode));
+    for backend in BACKENDS {
+        let cases = table.cases.iter().enumerate().filter(|(_, case)| case.backends.contains(&backend.mode));
         for (i, case) in cases {
-            trials.push(flow_trial(&table, i, case, *mode, Through::Manifests, obstacle.clone()));
-            trials.push(flow_trial(&table, i, case, *mode, Through::Api, obstacle.clone()));
+            let through = backend.through.iter();
+            trials.extend(through.map(|t| flow_trial(&table, i, case, backend, *t, obstacle.clone())));
         }
     }
     Ok(trials)
@@ -133,7 +184,7 @@ fn flow_trial(
     table: &Arc<FlowTable>,
     i: usize,
     case: &FlowCase,
-    mode: Mode,
+    backend: &'static Backend,
     through: Through,
     obstacle: Option<String>,
 ) -> Trial {
@@ -143,14 +194,20 @@ fn flow_trial(
         Through::Manifests => "flows",
         Through::Api => "flows-api",
     };
-    Trial::ignorable_test(format!("{theme}::{}::{}", mode.as_str(), case.id), move || {
-        unless(obstacle, || case::run(&table, &table.cases[i], mode, through))
+    Trial::ignorable_test(format!("{theme}::{}::{}", backend.name, case.id), move || {
+        unless(obstacle, || case::run(&table, &table.cases[i], backend, through))
     })
 }
 
-fn trial(theme: &str, test: &'static Test, obstacle: Option<String>) -> Trial {
+fn trial(
+    theme: &str,
+    test: &'static Test,
+    backend: Option<&'static Backend>,
+    obstacle: Option<String>,
+) -> Trial {
     Trial::ignorable_test(format!("{theme}::{}", test.name), move || {
-        unless(obstacle.or_else(|| (test.needs)().err()), test.run)
+        let obstacle = obstacle.or_else(|| (test.needs)().err());
+        unless(obstacle, || backend.map_or_else(test.run, |backend| backend.during(test.run)))
     })
 }
 

@@ -5,6 +5,7 @@ use apiserver::Options;
 use testkit::scene::{NODE_NAME, Scene};
 use testkit::world::{Layout, World};
 
+use crate::backend::{self, Backend};
 use crate::cluster::Cluster;
 use crate::stage::{Stage, ip, socket};
 
@@ -93,9 +94,11 @@ impl Plan {
         self
     }
 
-    /// Builds the world and writes the manifests; the program does not run yet.
+    /// Builds the world and writes the manifests; the program does not run yet. What the flags say of the mode is
+    /// stronger than the backend's.
     pub(crate) fn build(self) -> Result<Stage> {
-        Stage::new(World::new(&self.layout)?, self.scene, self.flags, self.api)
+        let flags = backend::current().into_iter().flat_map(Backend::flags).chain(self.flags).collect();
+        Stage::new(World::new(&self.layout)?, self.scene, flags, self.api)
     }
 
     /// Builds everything and waits until the kernel has it.

@@ -37,7 +37,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("masquerade_bit_32", || refused(&["--iptables-masquerade-bit", "32"], "masquerade-bit")),
     Test::new("unknown_proxy_mode", || refused(&["--proxy-mode", "userspace"], "--proxy-mode")),
     Test::new("ipvs_is_not_built_yet", || refused(&["--proxy-mode", "ipvs"], "ipvs")),
-    Test::new("iptables_is_not_built_yet", || refused(&["--proxy-mode", "iptables"], "iptables")),
+    Test::new("unknown_iptables_variant", || refused(&["--iptables-variant", "best"], "--iptables-variant")),
     Test::new("bad_address_to_listen_on", || {
         refused(&["--metrics-bind-address", "localhost"], "--metrics-bind-address")
     }),

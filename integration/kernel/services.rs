@@ -16,13 +16,14 @@ use crate::stage::{NODE, Stage, ip};
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("one_port_number_of_two_protocols", || play(one_port_of_two_protocols)),
-    Test::new("wrong_port_or_protocol_of_a_cluster_ip_is_refused", || play(wrong_port_is_refused)),
-    Test::new("unallocated_cluster_ip_is_dropped", || play(unallocated_is_dropped)),
-    Test::new("a_cluster_ip_does_not_answer_ping", || play(ping_is_refused)),
+    Test::new("wrong_port_or_protocol_of_a_cluster_ip_is_refused", || play(wrong_port_is_refused))
+        .only_nftables(),
+    Test::new("unallocated_cluster_ip_is_dropped", || play(unallocated_is_dropped)).only_nftables(),
+    Test::new("a_cluster_ip_does_not_answer_ping", || play(ping_is_refused)).only_nftables(),
     Test::new("udp_through_every_frontend", || play(|stage| every_frontend(stage, Udp))),
     Test::new("tcp_through_every_frontend", || play(|stage| every_frontend(stage, Tcp))),
     Test::new("sctp_through_every_frontend", || play(|stage| every_frontend(stage, Sctp))).needing(has_sctp),
-    Test::new("node_ports_answer_on_primary_addresses_only", || play(node_ports_elsewhere)),
+    Test::new("node_ports_answer_on_primary_addresses_only", || play(node_ports_elsewhere)).only_nftables(),
     Test::new("without_endpoints_every_frontend_refuses", without_endpoints),
 ];
 

@@ -9,7 +9,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ use testkit::scratch::Scratch;
 use testkit::wait;
 use testkit::world::World;
 
-use crate::agent::{self, Agent, Progress};
+use crate::agent::{self, Agent, Progress, Surroundings};
+use crate::backend::Backend;
 use crate::case::evidence;
 use crate::cluster::Cluster;
 
@@ -47,6 +48,8 @@ pub(crate) struct Stage {
     /// What the manifests say; changed by [`Stage::change`].
     pub(crate) scene: Scene,
     flags: Vec<String>,
+    /// What the program finds around it at its next start.
+    pub(crate) surroundings: Surroundings,
     marks: u16,
     /// The API server, if the program reads from one.
     cluster: Option<Cluster>,
@@ -61,6 +64,7 @@ impl Stage {
         let scratch = Scratch::new()?;
         let directory = scratch.path().join("manifests");
         fs::create_dir(&directory).context("making the manifests directory")?;
+        let log = scratch.path().join("towpath.log");
         let start = |options| Cluster::start_with(world.node(), scratch.path(), options);
         let cluster = api.map(start).transpose()?;
         let mut stage = Self {
@@ -68,10 +72,11 @@ impl Stage {
             world: Arc::new(world),
             scene,
             flags,
+            surroundings: Surroundings::beside(&log),
             marks: 0,
             cluster,
             directory,
-            log: scratch.path().join("towpath.log"),
+            log,
             _scratch: scratch,
         };
         stage.publish()?;
@@ -98,12 +103,23 @@ impl Stage {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
+    /// The flags of another backend in the place of those of the present one, for the next start.
+    pub(crate) fn set_backend(&mut self, backend: &Backend) {
+        self.add_flags(&["--iptables-variant", "auto"]);
+        self.flags.extend(backend.flags());
+    }
+
+    /// Runs the program to its end with these arguments, beside the one that may be running.
+    pub(crate) fn run_program(&self, args: &[&str]) -> Result<Output> {
+        agent::run_to_end_in(self.node(), args, &self.surroundings)
+    }
+
     /// Starts the program; does not wait for anything.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        let (node, log) = (self.world.node(), &self.log);
+        let (node, log, surroundings) = (self.world.node(), &self.log, &self.surroundings);
         self.agent = Some(match &self.cluster {
-            None => Agent::start(node, &self.directory, log, &self.flags)?,
-            Some(_) => Agent::start_with(node, log, &self.configure()?)?,
+            None => Agent::start(node, &self.directory, log, &self.flags, surroundings)?,
+            Some(_) => Agent::start_with(node, log, &self.configure()?, surroundings)?,
         });
         Ok(())
     }
@@ -116,7 +132,7 @@ impl Stage {
     /// Starts the program with the configuration file as it is.
     pub(crate) fn launch_as_configured(&mut self) -> Result<()> {
         let args = [format!("--config={}", self.cluster()?.config().display())];
-        self.agent = Some(Agent::start_with(self.world.node(), &self.log, &args)?);
+        self.agent = Some(Agent::start_with(self.world.node(), &self.log, &args, &self.surroundings)?);
         Ok(())
     }
 

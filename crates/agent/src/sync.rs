@@ -69,6 +69,8 @@ pub(crate) struct SyncLoop {
     /// No sync before this moment: the iptables tools shall not run all the time.
     rested: Instant,
     next_look: Instant,
+    /// What comparing everything cost the last time, without writing.
+    look_cost: Duration,
     next_watch: Instant,
     foreign: bool,
     /// When what the kernel refused of single Services is tried again.
@@ -121,6 +123,7 @@ impl SyncLoop {
             retry: None,
             rested: now,
             next_look: now,
+            look_cost: Duration::MAX,
             next_watch: now,
             foreign: false,
             next_refused: None,
@@ -298,8 +301,9 @@ impl SyncLoop {
         self.retry = None;
         if let Some(full) = report.full {
             let foreign = std::mem::take(&mut self.foreign);
+            self.look_cost = if report.writes == 0 { took } else { self.look_cost.min(took) };
             if foreign {
-                self.next_look = Instant::now() + took * LOOK_SHARE;
+                self.next_look = Instant::now() + self.look_cost * LOOK_SHARE;
             }
             let drift = if foreign { full.drifted } else { 0 };
             if drift > 0 {
@@ -438,7 +442,9 @@ impl SyncLoop {
         if !self.flows_due.is_empty() && now >= self.next_flows {
             self.clean_flows();
         }
-        if now >= self.next_look && self.engine.touched_by_others() {
+        // Before the first sync there is nothing to guard.
+        let guards = self.followers.first_sync.is_none() && now >= self.next_look;
+        if guards && self.engine.touched_by_others() {
             self.foreign = true;
             self.engine.request_full();
         }

@@ -289,10 +289,11 @@ impl<D: Dataplane> Engine<D> {
 
     /// Resolves and lowers what was touched. `seed` tells the present state of objects that the ledger has not.
     fn refresh(&mut self, seed: &FxHashMap<D::Key, D::Value>) {
-        let touched = std::mem::take(&mut self.touched);
+        let mut touched = std::mem::take(&mut self.touched);
         if touched.node || touched.all {
             self.node_changed = true;
             self.refresh_ground();
+            touched.all |= self.dataplane.relowers();
         }
         let mut names: Vec<NamespacedName> = touched.services.into_iter().collect();
         if touched.all {

@@ -70,8 +70,14 @@ pub trait Dataplane {
     /// Takes in new ground facts; returns the objects that belong to no Service.
     fn ground(&mut self, ground: &Ground<'_>) -> Vec<(Self::Key, Self::Value)>;
 
+    /// Whether the last [`Dataplane::ground`] changed what [`Dataplane::lower`] makes of a Route, so that every Service
+    /// has to be lowered again.
+    fn relowers(&self) -> bool {
+        false
+    }
+
     /// The objects that one Route becomes. `now` tells what an object is at present, so that endpoints can keep
-    /// their slots; apart from that choice the result depends on the Route alone.
+    /// their slots; apart from that choice the result depends on the Route and the ground alone.
     fn lower(
         &self,
         route: &Route,

@@ -105,7 +105,9 @@ fn jumps_come_after_the_first_services_and_deletions_last() {
 fn a_held_lock_is_no_refusal() {
     let restore = |_: IpFamily, _: &str| Err(RestoreError::Locked { holder: Some("other (pid 7)".into()) });
     let mut shadow = Shadow::default();
-    let error = Writer { restore: &restore, shadow: &mut shadow, commits: 0, repeats: false }.apply(many(3)).unwrap_err();
+    let error = Writer { restore: &restore, shadow: &mut shadow, commits: 0, repeats: false }
+        .apply(many(3))
+        .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("IPv4 rules") && text.contains("5 s by other (pid 7)"), "{text}");
 }

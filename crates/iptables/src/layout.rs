@@ -56,6 +56,12 @@ pub const JUMPS: [(Table, Hook, ChainId); 6] = [
 ];
 
 impl Layout {
+    /// Whether Routes become the same with another layout of the family.
+    pub fn lowers_as(&self, other: &Self) -> bool {
+        let shapes = |layout: &Self| (layout.pods.clone(), layout.masquerade_all, layout.mark);
+        shapes(self) == shapes(other)
+    }
+
     /// The objects that belong to no Service.
     pub fn objects(&self) -> Vec<(Key, Value)> {
         let shared = [ChainId::Health, ChainId::Root(Tree::Served), ChainId::Root(Tree::Idle)];

@@ -56,6 +56,8 @@ use crate::watch::Watch;
 pub struct Iptables {
     kernel: Option<Kernel>,
     layouts: Vec<Layout>,
+    /// The last ground changed what Routes become.
+    relowers: bool,
     /// `route_localnet` was 0 before this program set it to 1; unknown before the tables were read.
     localnet_was_off: Option<bool>,
     /// This program, or an earlier run of it, has set `route_localnet` to 1.
@@ -162,8 +164,14 @@ impl Dataplane for Iptables {
             families.clone_from(&kernel.families);
             self.localnet_was_off.get_or_insert_with(|| !host::routes_localnet());
         }
+        let before = std::mem::take(&mut self.layouts);
         self.layouts = families.into_iter().map(|family| self.layout(ground, family)).collect();
+        self.relowers = !before.iter().zip(&self.layouts).all(|(old, new)| old.lowers_as(new));
         self.layouts.iter().flat_map(Layout::objects).collect()
+    }
+
+    fn relowers(&self) -> bool {
+        self.relowers
     }
 
     fn lower(&self, route: &Route, _now: &dyn Fn(&Key) -> Option<Value>) -> Vec<(Key, Value)> {

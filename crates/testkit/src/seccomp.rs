@@ -19,19 +19,34 @@ const THIS_ARCHITECTURE: u32 = 0xc000_00b7;
 /// Takes netfilter's netlink away from this thread and from the programs that it starts from now on: no nf_tables, no
 /// conntrack, as where the kernel is built without `CONFIG_NETFILTER_NETLINK`. There is no way back.
 pub fn no_netfilter() -> Result<()> {
-    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPROTONOSUPPORT.unsigned_abs();
-    let mut program = [
+    refuse_sockets(libc::AF_NETLINK, Some(libc::NETLINK_NETFILTER), libc::EPROTONOSUPPORT)
+}
+
+/// Takes IPv6 sockets away in the same manner, as where the kernel is started with `ipv6.disable=1`. The legacy variant
+/// of ip6tables needs one.
+pub fn no_ipv6() -> Result<()> {
+    refuse_sockets(libc::AF_INET6, None, libc::EAFNOSUPPORT)
+}
+
+/// `socket(domain, _, protocol)` fails with this error, whatever the type; all other calls are as ever.
+fn refuse_sockets(domain: i32, protocol: Option<i32>, error: i32) -> Result<()> {
+    let mut program = vec![
         load(ARCHITECTURE),
-        unless_equal(THIS_ARCHITECTURE, 7),
+        unless_equal(THIS_ARCHITECTURE),
         load(NUMBER),
-        unless_equal(u32::try_from(libc::SYS_socket)?, 5),
+        unless_equal(u32::try_from(libc::SYS_socket)?),
         load(FIRST_ARGUMENT),
-        unless_equal(libc::AF_NETLINK.unsigned_abs(), 3),
-        load(THIRD_ARGUMENT),
-        unless_equal(libc::NETLINK_NETFILTER.unsigned_abs(), 1),
-        verdict(refuse),
-        verdict(libc::SECCOMP_RET_ALLOW),
+        unless_equal(domain.unsigned_abs()),
     ];
+    if let Some(protocol) = protocol {
+        program.extend([load(THIRD_ARGUMENT), unless_equal(protocol.unsigned_abs())]);
+    }
+    program.push(verdict(libc::SECCOMP_RET_ERRNO | error.unsigned_abs()));
+    let end = program.len();
+    program.push(verdict(libc::SECCOMP_RET_ALLOW));
+    for (place, statement) in program.iter_mut().enumerate().filter(|(_, s)| s.code == UNLESS_EQUAL) {
+        statement.jf = u8::try_from(end - place - 1)?;
+    }
     install(&mut program).context("installing a seccomp filter")
 }
 
@@ -47,9 +62,11 @@ fn statement(code: u32, k: u32) -> sock_filter {
     sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }
 
-/// Jumps over so many statements unless the loaded value is this one.
-fn unless_equal(value: u32, over: u8) -> sock_filter {
-    sock_filter { jf: over, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value) }
+const UNLESS_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+
+/// Jumps to the end, which is not known yet, unless the loaded value is this one.
+fn unless_equal(value: u32) -> sock_filter {
+    statement(UNLESS_EQUAL.into(), value)
 }
 
 #[allow(unsafe_code)]
@@ -82,18 +99,28 @@ mod tests {
 
     use super::*;
 
-    /// Whether a netlink socket of this protocol can be had.
-    fn opens(protocol: i32) -> io::Result<()> {
-        Socket::new(Domain::from(libc::AF_NETLINK), Type::DGRAM, Some(protocol.into())).map(drop)
+    /// The errors of sockets: netfilter's, other netlink, IPv6, IPv4.
+    fn errors() -> [Option<i32>; 4] {
+        let netlink = libc::AF_NETLINK;
+        let kinds = [
+            (netlink, libc::NETLINK_NETFILTER),
+            (netlink, libc::NETLINK_ROUTE),
+            (libc::AF_INET6, 0),
+            (libc::AF_INET, 0),
+        ];
+        kinds.map(|(domain, protocol)| {
+            let socket = Socket::new(Domain::from(domain), Type::DGRAM, Some(protocol.into()));
+            socket.err().and_then(|error| error.raw_os_error())
+        })
     }
 
     #[test]
-    fn only_netfilter_is_gone_and_only_in_the_thread() {
-        let inside = thread::spawn(|| {
-            no_netfilter().unwrap();
-            (opens(libc::NETLINK_NETFILTER).unwrap_err().raw_os_error(), opens(libc::NETLINK_ROUTE).is_ok())
-        });
-        assert_eq!(inside.join().unwrap(), (Some(libc::EPROTONOSUPPORT), true));
-        opens(libc::NETLINK_NETFILTER).unwrap();
+    fn only_that_is_gone_and_only_in_the_thread() {
+        let inside = |restrict: fn() -> Result<()>| {
+            thread::spawn(move || restrict().map(|()| errors())).join().unwrap().unwrap()
+        };
+        assert_eq!(inside(no_netfilter), [Some(libc::EPROTONOSUPPORT), None, None, None]);
+        assert_eq!(inside(no_ipv6), [None, None, Some(libc::EAFNOSUPPORT), None]);
+        assert_eq!(errors(), [None; 4]);
     }
 }
