@@ -10,9 +10,10 @@ use anyhow::{Result, ensure};
 use crate::command::{is_root, must, program};
 
 /// A command that is called, and the Debian package that has it.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("nft", "nftables"),
     ("iptables", "iptables"),
+    ("ipset", "ipset"),
     ("conntrack", "conntrack"),
     ("ip", "iproute2"),
     ("curl", "curl"),
