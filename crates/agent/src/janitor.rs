@@ -4,6 +4,8 @@
 //! then left: it does no harm that was not there before.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ const AGAIN: [Duration; 4] =
 #[derive(Default)]
 pub(crate) struct Janitor {
     thread: Option<JoinHandle<()>>,
+    /// Chores that empty places of ours and are not done yet.
+    emptying: Arc<AtomicUsize>,
     /// Whether what kube-proxy has left is removed.
     takeover: bool,
 }
@@ -27,21 +31,23 @@ pub(crate) struct Janitor {
 impl Janitor {
     /// A janitor that removes what kube-proxy has left, or not.
     pub(crate) fn new(takeover: bool) -> Self {
-        Self { thread: None, takeover }
+        Self { takeover, ..Self::default() }
     }
 
-    /// Whether it still removes something: no place may be written meanwhile but the one in force.
+    /// Whether it still empties places of ours: none may be written meanwhile but the one in force.
     pub(crate) fn is_busy(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.emptying.load(Ordering::Acquire) > 0
     }
 
     /// What a start finds: rules of ours in other modes than the one in force, and kube-proxy's.
     pub(crate) fn at_start(&mut self, in_force: Place) {
         let takeover = self.takeover;
-        self.start(move || {
+        let others = move || {
             for place in Place::ALL.into_iter().filter(|place| *place != in_force) {
                 patiently(&place.to_string(), || empty(place));
             }
+        };
+        self.start(others, move || {
             if takeover {
                 let mut said = BTreeSet::new();
                 patiently("kube-proxy", || take_over(&mut said));
@@ -52,27 +58,48 @@ impl Janitor {
     /// Removes the rules of an engine that was replaced.
     pub(crate) fn remove(&mut self, mut left: Box<dyn Driver>) {
         let place = left.place();
-        self.start(move || {
+        let empty = move || {
             patiently(&place.to_string(), || {
                 let removed = left.remove()?;
                 tracing::info!(objects = removed, "removed the rules of {place}");
                 Ok(())
             });
-        });
+        };
+        self.start(empty, || {});
     }
 
-    fn start(&mut self, work: impl FnOnce() + Send + 'static) {
-        let before = self.thread.take();
+    /// Empties places of ours, one after the other, then does what nobody has to wait for.
+    fn start(&mut self, empty: impl FnOnce() + Send + 'static, then: impl FnOnce() + Send + 'static) {
+        let before = self.thread.take().filter(|_| self.is_busy());
+        let emptying = Busy::new(&self.emptying);
         let work = move || {
             if let Some(before) = before {
                 let _ = before.join();
             }
-            work();
+            empty();
+            drop(emptying);
+            then();
         };
         match thread::Builder::new().name("janitor".into()).spawn(work) {
             Ok(thread) => self.thread = Some(thread),
             Err(error) => tracing::error!(%error, "cannot start a thread that removes old rules; they stay"),
         }
+    }
+}
+
+/// Counts a chore while it is there, however it ends.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

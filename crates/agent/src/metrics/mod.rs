@@ -258,6 +258,7 @@ impl Metrics {
 
     /// Says which program this is.
     pub(crate) fn build(&self, mode: Mode) {
+        self.build.clear();
         let label = BuildLabel { version: env!("CARGO_PKG_VERSION"), mode: mode.as_str() };
         self.build.get_or_create(&label).set(1);
     }
