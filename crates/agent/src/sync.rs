@@ -401,7 +401,7 @@ impl SyncLoop {
         tracing::error!(
             "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
         );
-        self.board.metrics.failed();
+        self.board.metrics.failed(self.engine.config().mode);
         let mut state = self.board.state();
         state.last_error = Some(text);
         // What somebody else did to our rules waits too, though no change of the cluster asked for it.

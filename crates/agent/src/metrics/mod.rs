@@ -60,6 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) last_sync: Family<FamilyLabel, Seconds>,
     pub(crate) last_queued: Family<FamilyLabel, Seconds>,
     pub(crate) sync_failures: Family<FamilyLabel, Counter>,
+    pub(crate) restore_failures: Family<FamilyLabel, Counter>,
     pub(crate) programming: ByFamily<Histogram>,
     pub(crate) no_local_endpoints: Family<PolicyLabel, Gauge>,
     pub(crate) endpoint_changes: Counter,
@@ -96,6 +97,7 @@ impl Metrics {
             last_sync: Family::default(),
             last_queued: Family::default(),
             sync_failures: Family::default(),
+            restore_failures: Family::default(),
             programming: Family::new_with_constructor(programming_buckets),
             no_local_endpoints: Family::default(),
             endpoint_changes: Counter::default(),
@@ -151,7 +153,16 @@ impl Metrics {
             "When the last sync was asked for",
             self.last_queued.clone(),
         );
-        r.register(format!("{s}_nftables_sync_failures"), "Syncs that failed", self.sync_failures.clone());
+        r.register(
+            format!("{s}_nftables_sync_failures"),
+            "Syncs that failed in mode nftables",
+            self.sync_failures.clone(),
+        );
+        r.register(
+            format!("{s}_iptables_restore_failures"),
+            "Syncs that failed in mode iptables",
+            self.restore_failures.clone(),
+        );
         r.register(
             "network_programming_duration_seconds",
             "From the cause of a change of endpoints to the kernel's commit",
@@ -243,6 +254,7 @@ impl Metrics {
             drop(self.flow_cleaning.get_or_create(&label));
             drop(self.programming.get_or_create(&label));
             drop(self.sync_failures.get_or_create(&label));
+            drop(self.restore_failures.get_or_create(&label));
             drop(self.flows_deleted.get_or_create(&label));
             for traffic_policy in ["internal", "external"] {
                 let label = PolicyLabel { ip_family: label.ip_family, traffic_policy };
@@ -280,10 +292,14 @@ impl Metrics {
         });
     }
 
-    /// A sync that failed.
-    pub(crate) fn failed(&self) {
+    /// A sync that failed in a mode.
+    pub(crate) fn failed(&self, mode: Mode) {
+        let of_mode = match mode {
+            Mode::Iptables => &self.restore_failures,
+            Mode::Nftables | Mode::Ipvs => &self.sync_failures,
+        };
         FamilyLabel::both().iter().for_each(|label| {
-            self.sync_failures.get_or_create(label).inc();
+            of_mode.get_or_create(label).inc();
         });
     }
 

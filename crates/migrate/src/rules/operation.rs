@@ -111,14 +111,13 @@ const OF_IPTABLES: &[&str] = &[
     "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
     "kubeproxy_sync_proxy_rules_iptables_last",
     "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total",
-    "kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
     "kubeproxy_sync_proxy_rules_iptables_total",
 ];
 
 fn metrics(view: &View<'_>) -> Subjects {
     let of_mode = match view.from {
         ProxyMode::Iptables => OF_IPTABLES,
-        ProxyMode::Ipvs => &["kubeproxy_sync_proxy_rules_iptables_restore_failures_total"],
+        ProxyMode::Ipvs => &[],
         ProxyMode::Nftables => &["kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total"],
     };
     names(&[OF_ANY, of_mode].concat())
