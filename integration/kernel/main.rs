@@ -35,6 +35,7 @@ mod refusals;
 mod rules;
 mod scenes;
 mod services;
+mod shadow;
 mod stage;
 mod stale_flows;
 mod takeover;
@@ -114,6 +115,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("modes", modes::lock::TESTS),
     ("fallback", fallback::TESTS),
     ("takeover", takeover::TESTS),
+    ("shadow", shadow::TESTS),
 ];
 
 /// Stories that are played in mode iptables only, with each variant.

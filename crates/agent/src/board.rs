@@ -23,6 +23,10 @@ pub(crate) struct Board {
 pub(crate) struct State {
     pub(crate) health: Health,
     pub(crate) last_error: Option<String>,
+    /// Why the mode is not the one that was asked for.
+    pub(crate) move_error: Option<String>,
+    /// Rules that should be gone and are not, a line each.
+    pub(crate) leftovers: Vec<String>,
     /// Why the configuration file, as it is now, is not in force.
     pub(crate) config_error: Option<String>,
     /// The mode that is in force.
@@ -43,8 +47,11 @@ impl Board {
     }
 
     /// Says which mode is in force from now on.
-    pub(crate) fn set_mode(&self, mode: Mode) {
-        self.state().mode = mode;
+    pub(crate) fn set_mode(&self, mode: Mode, late: Duration) {
+        let mut state = self.state();
+        state.mode = mode;
+        state.health.set_late(late);
+        drop(state);
         self.metrics.build(mode);
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::cli::CleanupArgs;
+use crate::janitor::is_absent;
 use crate::modes::{Opened, Place};
 
 /// Removes our rules of every mode; or what kube-proxy has left.
@@ -14,34 +15,32 @@ pub(crate) fn cleanup(args: &CleanupArgs) -> Result<()> {
 
 /// Both: what kube-proxy's flag `--cleanup` asks of whoever has its name.
 pub(crate) fn everything() -> Result<()> {
-    let (ours, theirs) = (ours(), kube_proxy());
-    ours.and(theirs)
+    all([ours(), kube_proxy()])
 }
 
 fn ours() -> Result<()> {
-    let failed: Vec<_> = Place::ALL.into_iter().filter_map(|place| empty(place).err()).collect();
-    match failed.into_iter().next() {
-        Some(first) => Err(first),
-        None => Ok(()),
-    }
+    all(Place::ALL.map(empty))
+}
+
+/// Every failure, in one error.
+fn all(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let failed: Vec<String> = results
+        .into_iter()
+        .filter_map(|result| result.err().map(|error| crate::in_one_line(&error)))
+        .collect();
+    ensure!(failed.is_empty(), "{}", failed.join("; "));
+    Ok(())
 }
 
 fn empty(place: Place) -> Result<()> {
-    let mut opened = match Opened::at(place) {
-        Ok(opened) => opened,
-        // Nothing of ours can be where the tool is missing that would have written it.
-        Err(error) if matches!(place, Place::Iptables(_)) => {
+    let removed = Opened::at(place).and_then(|mut opened| Ok(opened.remove()?));
+    match removed {
+        Ok(0) => println!("{place}: nothing of ours is there"),
+        Ok(removed) => println!("{place}: our rules are gone ({removed} objects)"),
+        Err(error) if is_absent(&error) => {
             eprintln!("towpath: {place} is not looked at: {}", crate::in_one_line(&error));
-            return Ok(());
         }
-        Err(error) => return Err(error),
-    };
-    let removed =
-        opened.remove().with_context(|| format!("{place}: cannot clean up (is this process root?)"))?;
-    if removed == 0 {
-        println!("{place}: nothing of ours is there");
-    } else {
-        println!("{place}: our rules are gone ({removed} objects)");
+        Err(error) => return Err(error.context(format!("{place}: cannot clean up"))),
     }
     Ok(())
 }

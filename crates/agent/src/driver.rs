@@ -21,6 +21,8 @@ pub(crate) trait Driver: Send {
     fn set_config(&mut self, config: ProxyConfig);
     /// As [`Engine::set_bind_address`].
     fn set_bind_address(&mut self, ip: Option<IpAddr>);
+    /// As [`Engine::touch_ground`].
+    fn touch_ground(&mut self);
     /// As [`Engine::store`].
     fn store(&self) -> &Store;
     /// As [`Engine::config`].
@@ -87,6 +89,10 @@ where
 
     fn set_bind_address(&mut self, ip: Option<IpAddr>) {
         self.engine.set_bind_address(ip);
+    }
+
+    fn touch_ground(&mut self) {
+        self.engine.touch_ground();
     }
 
     fn store(&self) -> &Store {

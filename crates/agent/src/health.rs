@@ -34,6 +34,11 @@ impl Health {
         Self { late, ..Self::default() }
     }
 
+    /// Sets how long a change may wait.
+    pub(crate) fn set_late(&mut self, late: Duration) {
+        self.late = late;
+    }
+
     /// A change waits.
     pub(crate) fn queue(&mut self) {
         self.queued.get_or_insert_with(Instant::now);

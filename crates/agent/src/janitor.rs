@@ -1,127 +1,224 @@
-//! Removes what nobody needs any more, beside the sync thread: rules of ours in another mode, and what kube-proxy has left.
+//! Removes what nobody needs any more, in a thread of its own: rules of ours in another mode, and what kube-proxy has left.
 //!
-//! Only once rules that do the same work are in force. What cannot be removed is said, tried again a few times, and
-//! then left: it does no harm that was not there before.
+//! Only once rules that do the same work are in force. Rules of ours that nobody maintains any more do harm: they lead to
+//! endpoints that are gone. So their removal is tried until it succeeds, and pages say so meanwhile.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use netlink::NetlinkError;
+use xtables::ToolError;
 
+use crate::board::Board;
 use crate::driver::Driver;
 use crate::modes::{Opened, Place};
 
-/// Waits between tries.
+/// Waits between tries; the last one repeats.
 const AGAIN: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
 
-/// At most one chore is done at a time.
-#[derive(Default)]
+/// Hands chores to the thread.
+#[derive(Clone)]
 pub(crate) struct Janitor {
-    thread: Option<JoinHandle<()>>,
-    /// Chores that empty places of ours and are not done yet.
-    emptying: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
     /// Whether what kube-proxy has left is removed.
     takeover: bool,
 }
 
-impl Janitor {
-    /// A janitor that removes what kube-proxy has left, or not.
-    pub(crate) fn new(takeover: bool) -> Self {
-        Self { takeover, ..Self::default() }
-    }
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    board: Arc<Board>,
+}
 
-    /// Whether it still empties places of ours: none may be written meanwhile but the one in force.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.emptying.load(Ordering::Acquire) > 0
+#[derive(Default)]
+struct State {
+    chores: VecDeque<Chore>,
+    /// The place that is being emptied at this moment.
+    at_work: Option<Place>,
+    /// That place is wanted again: it is not tried a second time.
+    dropped: bool,
+    /// Why places are not empty yet.
+    trouble: Vec<(Place, String)>,
+}
+
+/// Something to remove.
+struct Chore {
+    /// `None`: kube-proxy's.
+    place: Option<Place>,
+    work: Box<dyn FnMut() -> Result<()> + Send>,
+    at: Instant,
+    tries: usize,
+}
+
+impl Janitor {
+    /// Starts the thread.
+    pub(crate) fn start(board: Arc<Board>, takeover: bool) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), board });
+        let own = Arc::clone(&shared);
+        thread::Builder::new().name("janitor".into()).spawn(move || own.run())?;
+        Ok(Self { shared, takeover })
     }
 
     /// What a start finds: rules of ours in other modes than the one in force, and kube-proxy's.
-    pub(crate) fn at_start(&mut self, in_force: Place) {
-        let takeover = self.takeover;
-        let others = move || {
-            for place in Place::ALL.into_iter().filter(|place| *place != in_force) {
-                patiently(&place.to_string(), || empty(place));
-            }
-        };
-        self.start(others, move || {
-            if takeover {
-                let mut said = BTreeSet::new();
-                patiently("kube-proxy", || take_over(&mut said));
-            }
-        });
+    pub(crate) fn at_start(&self, in_force: Place) {
+        for place in Place::ALL.into_iter().filter(|place| *place != in_force) {
+            self.shared.add(Some(place), Box::new(move || empty(place)));
+        }
+        if self.takeover {
+            let mut said = BTreeSet::new();
+            self.shared.add(None, Box::new(move || take_over(&mut said)));
+        }
     }
 
     /// Removes the rules of an engine that was replaced.
-    pub(crate) fn remove(&mut self, mut left: Box<dyn Driver>) {
+    pub(crate) fn remove(&self, mut left: Box<dyn Driver>) {
         let place = left.place();
-        let empty = move || {
-            patiently(&place.to_string(), || {
-                let removed = left.remove()?;
-                tracing::info!(objects = removed, "removed the rules of {place}");
-                Ok(())
-            });
-        };
-        self.start(empty, || {});
-    }
-
-    /// Empties places of ours, one after the other, then does what nobody has to wait for.
-    fn start(&mut self, empty: impl FnOnce() + Send + 'static, then: impl FnOnce() + Send + 'static) {
-        let before = self.thread.take().filter(|_| self.is_busy());
-        let emptying = Busy::new(&self.emptying);
         let work = move || {
-            if let Some(before) = before {
-                let _ = before.join();
-            }
-            empty();
-            drop(emptying);
-            then();
+            let removed = left.remove()?;
+            tracing::info!(objects = removed, "removed the rules of {place}");
+            Ok(())
         };
-        match thread::Builder::new().name("janitor".into()).spawn(work) {
-            Ok(thread) => self.thread = Some(thread),
-            Err(error) => tracing::error!(%error, "cannot start a thread that removes old rules; they stay"),
+        self.shared.add(Some(place), Box::new(work));
+    }
+
+    /// Says that a place is wanted again: what is there is no leftover any more. False while it is being emptied at this
+    /// moment; then it must not be written yet.
+    pub(crate) fn leave(&self, place: Place) -> bool {
+        let mut state = self.shared.lock();
+        state.chores.retain(|chore| chore.place != Some(place));
+        state.trouble.retain(|(of, _)| *of != place);
+        let at_work = state.at_work == Some(place);
+        state.dropped |= at_work;
+        self.shared.show(&state);
+        !at_work
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, place: Option<Place>, work: Box<dyn FnMut() -> Result<()> + Send>) {
+        self.lock().chores.push_back(Chore { place, work, at: Instant::now(), tries: 0 });
+        self.wake.notify_one();
+    }
+
+    fn show(&self, state: &State) {
+        let lines = state
+            .trouble
+            .iter()
+            .map(|(place, why)| format!("the old rules of {place} are still there: {why}"));
+        self.board.state().leftovers = lines.collect();
+    }
+
+    fn run(&self) {
+        loop {
+            let mut chore = self.next();
+            let result = (chore.work)();
+            self.done(chore, result);
         }
     }
-}
 
-/// Counts a chore while it is there, however it ends.
-struct Busy(Arc<AtomicUsize>);
+    /// Waits for the next chore whose time has come.
+    fn next(&self) -> Chore {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            if let Some(chore) =
+                state.chores.iter().position(|chore| chore.at <= now).and_then(|i| state.chores.remove(i))
+            {
+                state.at_work = chore.place;
+                return chore;
+            }
+            let until = state.chores.iter().map(|chore| chore.at).min();
+            let wait = until.map_or(Duration::from_secs(3600), |at| at - now);
+            state = self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 
-impl Busy {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(count))
+    fn done(&self, mut chore: Chore, result: Result<()>) {
+        let mut state = self.lock();
+        state.at_work = None;
+        let dropped = std::mem::take(&mut state.dropped);
+        state.trouble.retain(|(place, _)| Some(*place) != chore.place);
+        if let (Err(error), false) = (result, dropped) {
+            let why = format!("{error:#}");
+            if chore.fail(&why) {
+                state.trouble.extend(chore.place.map(|place| (place, why)));
+                state.chores.push_back(chore);
+            }
+        }
+        self.show(&state);
     }
 }
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+impl Chore {
+    /// Whether it is tried again. It is said a few times, and then shown only.
+    fn fail(&mut self, why: &str) -> bool {
+        let what = self.place.map_or_else(|| "kube-proxy".to_owned(), |place| place.to_string());
+        let wait = AGAIN[self.tries.min(AGAIN.len() - 1)];
+        self.tries += 1;
+        self.at = Instant::now() + wait;
+        if self.tries <= AGAIN.len() {
+            tracing::warn!("cannot remove the old rules of {what}: {why}; trying again in {wait:?}");
+            return true;
+        }
+        if self.place.is_none() {
+            tracing::error!(
+                "the old rules of kube-proxy stay: {why}; `towpath cleanup --kube-proxy` removes them"
+            );
+        }
+        self.place.is_some()
     }
 }
 
-/// Empties a place where rules of ours may be. A place that cannot be looked at has none, or cannot be emptied either.
+/// Empties a place where rules of ours may be.
 fn empty(place: Place) -> Result<()> {
-    let mut opened = match Opened::at(place) {
-        Ok(opened) => opened,
-        Err(error) => {
-            tracing::debug!("{place} is not looked at: {error:#}");
-            return Ok(());
+    match look(place) {
+        Ok(Some(mut opened)) => {
+            let removed = opened.remove()?;
+            tracing::info!(objects = removed, "removed rules of ours that were left in {place}");
+            Ok(())
         }
-    };
-    // As without nf_tables in the kernel, where the tools for it are installed all the same.
-    let found = opened.is_installed().unwrap_or_else(|error| {
-        tracing::debug!("{place} cannot be looked at: {error}");
-        false
-    });
-    if found {
-        let removed = opened.remove()?;
-        tracing::info!(objects = removed, "removed rules of ours that were left in {place}");
+        Ok(None) => Ok(()),
+        Err(error) if is_absent(&error) => {
+            tracing::debug!("{place} is not looked at: {error:#}");
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
-    Ok(())
+}
+
+/// What is at a place, if rules of ours are.
+fn look(place: Place) -> Result<Option<Opened>> {
+    let mut opened = Opened::at(place)?;
+    Ok(opened.is_installed()?.then_some(opened))
+}
+
+/// Whether a place cannot be looked at because the kernel does not have it, or nobody has the tools for it here.
+pub(crate) fn is_absent(error: &anyhow::Error) -> bool {
+    let no_part = |error: &NetlinkError| {
+        matches!(
+            error.errno(),
+            Some(libc_errno::ENOENT | libc_errno::EPROTONOSUPPORT | libc_errno::EOPNOTSUPP)
+        )
+    };
+    error.chain().any(|cause| {
+        cause.downcast_ref::<NetlinkError>().is_some_and(no_part)
+            || matches!(cause.downcast_ref::<ToolError>(), Some(ToolError::Missing { .. }))
+    })
+}
+
+/// Numbers of errors that say that the kernel lacks something.
+mod libc_errno {
+    pub(super) const ENOENT: i32 = 2;
+    pub(super) const EPROTONOSUPPORT: i32 = 93;
+    pub(super) const EOPNOTSUPP: i32 = 95;
 }
 
 /// Removes what kube-proxy has left. What stays is said once.
@@ -130,23 +227,5 @@ fn take_over(said: &mut BTreeSet<String>) -> Result<()> {
     report.removed.iter().for_each(|what| tracing::info!("removed what kube-proxy has left: {what}"));
     let news: Vec<String> = report.kept.into_iter().filter(|what| said.insert(what.clone())).collect();
     news.iter().for_each(|what| tracing::warn!("left in place: {what}"));
-    match report.failed.first() {
-        Some(failed) => Err(anyhow::anyhow!("{failed}")),
-        None => Ok(()),
-    }
-}
-
-fn patiently(what: &str, mut work: impl FnMut() -> Result<()>) {
-    for wait in AGAIN.into_iter().map(Some).chain([None]) {
-        let Err(error) = work() else { return };
-        match wait {
-            Some(wait) => {
-                tracing::warn!("cannot remove the old rules of {what}: {error:#}; trying again in {wait:?}");
-                thread::sleep(wait);
-            }
-            None => tracing::error!(
-                "the old rules of {what} stay: {error:#}; `towpath cleanup` and `towpath cleanup --kube-proxy` remove them"
-            ),
-        }
-    }
+    if report.failed.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("{}", report.failed.join("; "))) }
 }

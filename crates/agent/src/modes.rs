@@ -170,10 +170,15 @@ fn iptables(wanted: IptablesVariant) -> Result<(Opened, String)> {
             (detected.variant, detected.why)
         }
     };
-    let opened = Opened::at(Place::Iptables(variant)).context("mode iptables needs the iptables tools")?;
+    let mut opened =
+        Opened::at(Place::Iptables(variant)).context("mode iptables needs the iptables tools")?;
     if variant == Variant::Legacy {
         netlink::xt::is_permitted().context("the legacy variant of iptables needs CAP_NET_RAW")?;
     }
+    // Whoever may not even read will not write.
+    opened
+        .is_installed()
+        .with_context(|| format!("the {} variant of iptables cannot be used", variant.as_str()))?;
     Ok((opened, format!("iptables, {} variant: {why}", variant.as_str())))
 }
 

@@ -1,5 +1,7 @@
 //! From kube-proxy's settings to what a Service means. The settings were checked when they were read.
 
+use std::time::Duration;
+
 use config::{KubeProxyConfiguration, LocalMode, NodePortAddress, ProxyMode};
 use resolve::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 
@@ -37,6 +39,11 @@ pub(crate) fn proxy_mode(mode: Mode) -> ProxyMode {
         Mode::Ipvs => ProxyMode::Ipvs,
         Mode::Nftables => ProxyMode::Nftables,
     }
+}
+
+/// A change that waits longer than this makes `/healthz` fail: twice the syncPeriod of the mode, as in kube-proxy.
+pub(crate) fn late(settings: &KubeProxyConfiguration, mode: Mode) -> Duration {
+    settings.mode_settings(proxy_mode(mode)).sync_period * 2
 }
 
 fn detect_local(settings: &KubeProxyConfiguration) -> DetectLocal {

@@ -156,6 +156,12 @@ impl DebugPages {
         if let Some(error) = &state.last_error {
             let _ = writeln!(out, "# last error: {error}");
         }
+        if let Some(error) = &state.move_error {
+            let _ = writeln!(out, "# {error}");
+        }
+        for leftover in &state.leftovers {
+            let _ = writeln!(out, "# {leftover}");
+        }
         if let Some(error) = &state.config_error {
             let _ = writeln!(out, "# configuration not in force: {error}");
         }
@@ -170,14 +176,17 @@ impl DebugPages {
     }
 
     fn json(&self, copy: &Copy, diff: Option<Vec<String>>) -> Json {
+        let state = self.board.state().clone();
         let mut page = json!({
             "node": &**copy.store.node_name(),
             "mode": copy.config.mode.as_str(),
             "synced": copy.synced,
             "number": copy.store.number(),
             "objects": copy.rules.len(),
-            "lastError": self.board.state().last_error,
-            "configError": self.board.state().config_error,
+            "lastError": state.last_error,
+            "moveError": state.move_error,
+            "leftovers": state.leftovers,
+            "configError": state.config_error,
             "problems": copy.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "services": services(copy),
         });

@@ -23,7 +23,7 @@ use crate::events::Events;
 use crate::janitor::Janitor;
 use crate::logging::Log;
 use crate::modes::Opened;
-use crate::options::{proxy_config, warnings};
+use crate::options::{late, proxy_config, warnings};
 use crate::pages::{DebugPages, HealthPages};
 use crate::reload::{Apply, Reload};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
@@ -103,8 +103,9 @@ impl Agent {
         tracing::info!(node = &**node, mode, why, version = env!("CARGO_PKG_VERSION"), "starting");
         let requests = objects.requests();
         let events = Events(requests.clone().filter(|_| settings.towpath.events));
-        let board = Board::new(settings::late(&settings, config.mode), objects.stats());
-        board.set_mode(config.mode);
+        let late = late(&settings.proxy, config.mode);
+        let board = Board::new(late, objects.stats());
+        board.set_mode(config.mode, late);
         let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
         let (health, service_health) = ServiceHealth::new(Arc::new(owner));
         let (to_sync, inbox) = sync_channel(QUEUE);
@@ -113,7 +114,7 @@ impl Agent {
             node: node_follower(health),
             first_sync: Some(first_sync(&settings, requests)),
         };
-        let janitor = Janitor::new(settings.towpath.takeover);
+        let janitor = Janitor::start(Arc::clone(&board), settings.towpath.takeover)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
         let (stopper, stop) = stop_pair()?;

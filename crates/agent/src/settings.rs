@@ -2,13 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use config::{KubeProxyFlags, Settings, TowpathFlags};
-use resolve::Mode;
-
-use crate::options::proxy_mode;
 
 /// Reads flags and the text of the file that they name. All problems are in one error.
 pub(crate) fn load(proxy: &KubeProxyFlags, towpath: &TowpathFlags, text: Option<&str>) -> Result<Settings> {
@@ -36,9 +32,4 @@ pub(crate) fn node_name(settings: &Settings) -> Result<String> {
     let name = host.trim().to_lowercase();
     ensure!(!name.is_empty(), "the host has no name: give this node's with --hostname-override");
     Ok(name)
-}
-
-/// A change that waits longer than this makes `/healthz` fail: twice the syncPeriod of the mode, as in kube-proxy.
-pub(crate) fn late(settings: &Settings, mode: Mode) -> Duration {
-    settings.proxy.mode_settings(proxy_mode(mode)).sync_period * 2
 }

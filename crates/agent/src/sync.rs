@@ -1,5 +1,8 @@
 //! The thread that owns the engine: changes in, a committed kernel out.
 
+mod guard;
+mod moving;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -24,19 +27,17 @@ use crate::switch::Switch;
 pub(crate) const QUEUE: usize = 4096;
 /// Changes folded into one sync at the most, so that a flood cannot hold a sync back.
 const FOLD: usize = 20_000;
-/// How often the kernel is asked whether somebody else changed the ruleset (3 us each time).
-const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// A look at everything because of somebody else's commit costs at most this share of the time: 1 in 50.
 const LOOK_SHARE: u32 = 50;
 /// Causes of changes that may wait for their sync, to be measured; further ones are not measured.
 const TRIGGERS: usize = 10_000;
 /// How soon conntrack is asked again after it refused.
 const FLOWS_AGAIN: Duration = Duration::from_secs(5);
-/// How soon rules of single Services are tried again that the kernel refused: a module may have been loaded.
-const REFUSED_AGAIN: Duration = Duration::from_secs(300);
 /// In mode iptables, where the kernel takes whole tables, a sync is followed by a pause as long as it took, at most this
 /// (kube-proxy's default minSyncPeriod).
 const REST: Duration = Duration::from_secs(1);
+/// What the log says of a full comparison.
+const COMPARED: &str = "compared everything with the kernel";
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
@@ -61,6 +62,8 @@ pub(crate) struct SyncLoop {
     engine: Box<dyn Driver>,
     /// The engine of another mode, until its rules are complete.
     switch: Switch,
+    /// A further move that was asked for while one loads.
+    pending_move: Option<(Opened, Box<KubeProxyConfiguration>)>,
     janitor: Janitor,
     conntrack: Option<Socket>,
     board: Arc<Board>,
@@ -116,6 +119,7 @@ impl SyncLoop {
         Self {
             engine,
             switch: Switch::default(),
+            pending_move: None,
             janitor,
             conntrack,
             board,
@@ -163,11 +167,7 @@ impl SyncLoop {
                 Message::Store(reply) => {
                     drop(reply.try_send(self.settled().then(|| self.engine.store().clone())))
                 }
-                Message::Settings(settings) => {
-                    let engines = self.switch.engine().into_iter().chain([&mut self.engine]);
-                    engines.for_each(|engine| set(engine.as_mut(), &settings));
-                    self.note_work();
-                }
+                Message::Settings(settings) => self.set(&settings),
                 Message::Mode(opened, settings) => self.begin_switch(opened, &settings),
                 Message::Change(change) => self.handle(change),
             }
@@ -182,11 +182,17 @@ impl SyncLoop {
         true
     }
 
+    /// Other settings, in the same mode.
+    fn set(&mut self, settings: &KubeProxyConfiguration) {
+        set(self.engine.as_mut(), settings);
+        self.switch.set(settings);
+        self.note_work();
+    }
+
     fn patience(&self) -> Duration {
         // In the middle of a batch there is nothing to wait for.
         let sync = self.engine.has_work().then(|| self.next_sync());
-        let switch = self.switch.due().filter(|_| !self.janitor.is_busy());
-        let until = [sync, switch].into_iter().flatten();
+        let until = [sync, self.switch.due()].into_iter().flatten();
         let until = until.fold(self.next_watch, Instant::min);
         until.saturating_duration_since(Instant::now())
     }
@@ -203,9 +209,7 @@ impl SyncLoop {
         }
         self.problems_changed |= matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
         let about_node = matches!(change, Change::Node(_) | Change::NodeGone(_));
-        if let Some(next) = self.switch.engine() {
-            next.handle(change.clone());
-        }
+        self.switch.handle(&change);
         self.engine.handle(change);
         if about_node {
             self.board.state().health.set_eligible(self.engine.store().facts());
@@ -252,49 +256,6 @@ impl SyncLoop {
         }
     }
 
-    /// Begins to move to another mode. What is in force stays so until the rules of the other are complete.
-    fn begin_switch(&mut self, opened: Opened, settings: &KubeProxyConfiguration) {
-        let place = opened.place();
-        if let Some(abandoned) = self.switch.abandon() {
-            self.janitor.remove(abandoned);
-        }
-        if place == self.engine.place() {
-            tracing::info!("{place} stays in force");
-            set(self.engine.as_mut(), settings);
-            return self.note_work();
-        }
-        tracing::info!("moving from {} to {place}", self.engine.place());
-        let mut next = self.engine.successor(proxy_config(settings, place.mode()), opened);
-        next.set_bind_address(settings.primary_ip());
-        self.switch.begin(next);
-    }
-
-    /// Goes on with the move to another mode: its rules first, then those of the mode before go.
-    fn advance_switch(&mut self) {
-        if self.janitor.is_busy() {
-            return;
-        }
-        let started = Instant::now();
-        match self.switch.advance() {
-            None => {}
-            Some(Err(error)) => {
-                let text =
-                    format!("cannot move to another mode: {error}; {} stays in force", self.engine.place());
-                tracing::error!("{text}; trying again");
-                self.board.state().last_error = Some(text);
-            }
-            Some(Ok((next, report))) => {
-                let left = std::mem::replace(&mut self.engine, next);
-                tracing::info!("{} is in force; the rules of {} go", self.engine.place(), left.place());
-                self.board.set_mode(self.engine.config().mode);
-                self.retry = None;
-                self.foreign = false;
-                self.succeeded(report, started.elapsed());
-                self.janitor.remove(left);
-            }
-        }
-    }
-
     fn succeeded(&mut self, mut report: SyncReport, took: Duration) {
         self.flows_due.append(&mut report.flows);
         self.clean_flows();
@@ -310,12 +271,12 @@ impl SyncLoop {
                 tracing::warn!(objects = drift, "another program had changed our tables; repaired");
                 self.board.metrics.drift.inc_by(drift as u64);
             }
-            tracing::info!(
-                observed = full.observed,
-                written = report.writes,
-                ?took,
-                "compared everything with the kernel"
-            );
+            let news = report.writes > 0 || drift > 0 || !self.board.state().synced_once;
+            if news {
+                tracing::info!(observed = full.observed, written = report.writes, ?took, "{COMPARED}");
+            } else {
+                tracing::debug!(observed = full.observed, written = 0, ?took, "{COMPARED}");
+            }
             // A full comparison holds everything twice for a moment.
             netlink::give_back_memory();
         } else {
@@ -337,6 +298,8 @@ impl SyncLoop {
         self.board.state().synced_once = true;
         if let Some(first) = self.followers.first_sync.take() {
             first();
+            // It may have loaded the module whose settings the rules depend on.
+            self.engine.touch_ground();
             self.janitor.at_start(self.engine.place());
         }
     }
@@ -432,34 +395,6 @@ impl SyncLoop {
         }
     }
 
-    /// Looks at everything when somebody else may have changed our rules, but not too often.
-    fn watch_kernel(&mut self) {
-        let now = Instant::now();
-        if now < self.next_watch {
-            return;
-        }
-        self.next_watch = now + WATCH_EVERY;
-        if !self.flows_due.is_empty() && now >= self.next_flows {
-            self.clean_flows();
-        }
-        // Before the first sync there is nothing to guard.
-        let guards = self.followers.first_sync.is_none() && now >= self.next_look;
-        if guards && self.engine.touched_by_others() {
-            self.foreign = true;
-            self.engine.request_full();
-        }
-        self.try_refused_again(now);
-    }
-
-    fn try_refused_again(&mut self, now: Instant) {
-        if !self.engine.has_refusals() {
-            self.next_refused = None;
-        } else if *self.next_refused.get_or_insert(now + REFUSED_AGAIN) <= now {
-            self.next_refused = None;
-            self.engine.request_full();
-        }
-    }
-
     fn answer(&self, reply: &SyncSender<Copy>) {
         let copy = Copy {
             store: self.engine.store().clone(),
@@ -473,7 +408,9 @@ impl SyncLoop {
 }
 
 /// Gives an engine other settings; its mode stays.
-fn set(engine: &mut dyn Driver, settings: &KubeProxyConfiguration) {
+pub(crate) fn set(engine: &mut dyn Driver, settings: &KubeProxyConfiguration) {
     engine.set_config(proxy_config(settings, engine.config().mode));
     engine.set_bind_address(settings.primary_ip());
+    // Settings of the kernel may have changed with them.
+    engine.touch_ground();
 }

@@ -97,12 +97,22 @@ impl<D: Dataplane> Engine<D> {
     }
 
     /// An engine for another dataplane that begins where this one is: with the same store, waiting for the same
-    /// sources, in the middle of the same batch. Both may go on side by side.
+    /// sources, in the middle of the same batch, owing the same reports. Both may go on side by side.
     pub fn successor<E: Dataplane>(&self, config: ProxyConfig, dataplane: E) -> Engine<E> {
         let mut engine = Engine::new(self.store.clone(), config, dataplane, &[]);
         engine.waiting_for = self.waiting_for.clone();
         engine.open_batches = self.open_batches;
+        // What went while this one could not sync is in no store any more.
+        let owed = self.resolved.iter().map(|(name, _)| name);
+        engine.touched.services.extend(owed.chain(&self.touched.services).cloned());
+        engine.due = self.due.clone();
+        engine.conflicts = self.conflicts.clone();
         engine
+    }
+
+    /// Has the next sync make the ground objects anew: something outside of the settings changed that they depend on.
+    pub fn touch_ground(&mut self) {
+        self.touched.node = true;
     }
 
     /// The store.
@@ -258,12 +268,13 @@ impl<D: Dataplane> Engine<D> {
     }
 
     fn sync_touched(&mut self, report: &mut SyncReport) -> Result<(), ApplyError> {
+        let before = self.refused.clone();
         self.refresh(&FxHashMap::default());
         let plan = self.ledger.take_plan();
         report.writes = plan.len();
         if !plan.is_empty() {
             let refusals = self.dataplane.apply(plan)?;
-            self.note_refusals(refusals, &FxHashMap::default());
+            self.note_refusals(refusals, &before);
         }
         Ok(())
     }

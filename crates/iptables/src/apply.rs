@@ -2,18 +2,19 @@
 //!
 //! An ordinary change is one text for each family. A large plan, or one that was refused, goes in phases: shared
 //! chains, ServicePorts in pieces, jumps after the first of these, deletions. A piece that is refused is halved until
-//! the ServicePorts are found that the kernel does not take.
+//! the ServicePorts are found that the kernel does not take, or the chains that cannot go.
 
 use dataplane::{ApplyError, Refusal, Step};
 use model::IpFamily;
 use xtables::RestoreError;
 
-use crate::objects::{Entry, Value};
+use crate::names::Place;
+use crate::objects::Value;
 use crate::pieces::{FIRST, Group, LATER, Parts, comment_of};
 use crate::shadow::{Draft, KeyStep, Shadow};
 
-/// ServicePorts that may be refused before the fault must be in something else.
-const MOST_REFUSED: usize = 64;
+/// ServicePorts, or removals of chains, that may be refused before the fault must be in something else.
+pub const MOST_REFUSED: usize = 64;
 
 /// Hands a text of one family to the tool.
 pub type Restore<'a> = dyn Fn(IpFamily, &str) -> Result<(), RestoreError> + 'a;
@@ -28,10 +29,12 @@ pub struct Writer<'a> {
     pub commits: u32,
     /// A text was refused, perhaps after half of it was taken: what follows may repeat a part of it.
     pub repeats: bool,
+    /// Chains that could not be deleted, and were emptied: a rule of somebody else leads to them.
+    pub stuck: Vec<Place>,
 }
 
 /// Why a text was not taken.
-enum Failure {
+pub enum Failure {
     /// The rules are at fault. The line, if it was named.
     Refused { line: Option<String>, message: String },
     /// Something else is.
@@ -39,11 +42,14 @@ enum Failure {
 }
 
 impl Failure {
-    fn fatal(self, family_rules: &str) -> ApplyError {
+    /// The error that it is where nothing can be done without the text.
+    pub fn fatal(self, family_rules: &str) -> ApplyError {
         match self {
             Failure::Other(error) => error,
             Failure::Refused { line, message } => {
-                let line = line.map(|line| format!(" (the rule {line:?})")).unwrap_or_default();
+                // Where a tool gives no reason, the message is the line.
+                let line = line.map(|line| format!("{line:?}")).filter(|line| !message.contains(line));
+                let line = line.map(|line| format!(" (the rule {line})")).unwrap_or_default();
                 ApplyError::new(&format!("cannot write {family_rules}"))(format!("{message}{line}"))
             }
         }
@@ -77,20 +83,11 @@ impl Writer<'_> {
             self.program(piece, &mut refused)?;
         }
         if refused.is_empty() {
-            self.attempt(parts.deletions.iter()).map_err(|f| f.fatal("the removal of chains"))?;
+            self.delete(&parts.deletions)?;
         } else {
             self.delete_some(&parts.deletions)?;
         }
         Ok(by_service(refused))
-    }
-
-    /// Deletions beside refusals: a rule that could not be replaced may still need what leads to it, and leads to what
-    /// should go. What stays is found by the next full comparison.
-    fn delete_some(&mut self, deletions: &[KeyStep]) -> Result<(), ApplyError> {
-        match self.attempt(deletions.iter().filter(|(key, _)| key.entry == Entry::Whole)) {
-            Err(Failure::Other(error)) => Err(error),
-            Ok(()) | Err(Failure::Refused { .. }) => Ok(()),
-        }
     }
 
     /// Programs groups; those that the kernel does not take are added to `refused`.
@@ -123,12 +120,15 @@ impl Writer<'_> {
     }
 
     /// One text for each family that the steps touch.
-    fn attempt<'s>(&mut self, steps: impl Iterator<Item = &'s KeyStep>) -> Result<(), Failure> {
+    pub fn attempt<'s>(&mut self, steps: impl Iterator<Item = &'s KeyStep>) -> Result<(), Failure> {
         let draft: Draft = self.shadow.draft(steps);
         let draft = if self.repeats { draft.repeatable() } else { draft };
         for family in draft.families() {
             let taken = self.restore(family, &draft.text(family));
-            self.repeats |= taken.is_err();
+            if taken.is_err() {
+                self.repeats = true;
+                self.shadow.doubt(&draft);
+            }
             taken?;
         }
         self.shadow.commit(draft);

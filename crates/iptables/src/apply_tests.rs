@@ -3,7 +3,7 @@
 use super::*;
 use crate::digest::Digest;
 use crate::names::{ChainId, Hook, Part, Table, Tree};
-use crate::objects::Key;
+use crate::objects::{Entry, Key};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -13,13 +13,16 @@ fn service(name: &str) -> KeyStep {
     (Key::new(IpFamily::V4, chain, Entry::Whole), Step::Create(Arc::from(rule)))
 }
 
-/// Applies `steps` with a tool that refuses every text with one of the words in `bad`; tells what was refused and
-/// how many texts it took.
-fn apply(
-    steps: Vec<KeyStep>,
-    bad: &[&str],
-    with_line: bool,
-) -> (Result<Vec<Refusal>, ApplyError>, Vec<String>) {
+type Applied = Result<Vec<Refusal>, ApplyError>;
+
+/// Applies `steps` with a tool that refuses every text with one of the words in `bad`; the texts that it took.
+fn apply(steps: Vec<KeyStep>, bad: &[&str], with_line: bool) -> (Applied, Vec<String>) {
+    let (result, taken, _) = apply_with(steps, bad, with_line);
+    (result, taken)
+}
+
+/// The same, with the chains that were kept.
+fn apply_with(steps: Vec<KeyStep>, bad: &[&str], with_line: bool) -> (Applied, Vec<String>, Vec<Place>) {
     let taken = RefCell::new(Vec::new());
     let restore = |_: IpFamily, text: &str| {
         let found = text.lines().position(|line| bad.iter().any(|word| line.contains(word)));
@@ -34,8 +37,14 @@ fn apply(
         }
     };
     let mut shadow = Shadow::default();
-    let result = Writer { restore: &restore, shadow: &mut shadow, commits: 0, repeats: false }.apply(steps);
-    (result, taken.into_inner())
+    let mut writer = writer(&restore, &mut shadow);
+    let result = writer.apply(steps);
+    let stuck = writer.stuck;
+    (result, taken.into_inner(), stuck)
+}
+
+fn writer<'a>(restore: &'a Restore<'a>, shadow: &'a mut Shadow) -> Writer<'a> {
+    Writer { restore, shadow, commits: 0, repeats: false, stuck: Vec::new() }
 }
 
 fn many(n: usize) -> Vec<KeyStep> {
@@ -105,9 +114,49 @@ fn jumps_come_after_the_first_services_and_deletions_last() {
 fn a_held_lock_is_no_refusal() {
     let restore = |_: IpFamily, _: &str| Err(RestoreError::Locked { holder: Some("other (pid 7)".into()) });
     let mut shadow = Shadow::default();
-    let error = Writer { restore: &restore, shadow: &mut shadow, commits: 0, repeats: false }
-        .apply(many(3))
-        .unwrap_err();
+    let error = writer(&restore, &mut shadow).apply(many(3)).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("IPv4 rules") && text.contains("5 s by other (pid 7)"), "{text}");
+}
+
+fn chain(name: &str) -> Key {
+    Key::new(IpFamily::V4, ChainId::Unknown(Table::Nat, Arc::from(name)), Entry::Whole)
+}
+
+#[test]
+fn a_chain_that_cannot_go_stays_empty_and_holds_nothing_else() {
+    for (with_line, most) in [(true, 4), (false, 12)] {
+        let gone = (0..20).map(|i| (chain(&format!("TOWPATH-{i:02}")), Step::Delete(Arc::from("-j RETURN"))));
+        let steps: Vec<KeyStep> = gone.chain([service("a/b")]).collect();
+        let (result, taken, stuck) = apply_with(steps, &["-X TOWPATH-07", "-X TOWPATH-11"], with_line);
+        assert!(result.unwrap().is_empty(), "{with_line}");
+        let mut stuck: Vec<String> = stuck.iter().map(|place| place.chain.to_string()).collect();
+        stuck.sort();
+        assert_eq!(stuck, ["TOWPATH-07", "TOWPATH-11"], "{with_line}");
+        let lines: Vec<&str> = taken.iter().flat_map(|text| text.lines()).collect();
+        assert_eq!(lines.iter().filter(|line| line.starts_with("-X ")).count(), 18, "{with_line}");
+        assert!(
+            lines.contains(&":TOWPATH-07 - [0:0]") && taken.len() <= most,
+            "{with_line}: {}",
+            taken.len()
+        );
+    }
+}
+
+#[test]
+fn when_no_chain_can_go_it_is_no_foreign_rule() {
+    let gone = (0..100).map(|i| (chain(&format!("TOWPATH-{i:02}")), Step::Delete(Arc::from(""))));
+    let error = apply(gone.collect(), &["-X "], true).0.unwrap_err().to_string();
+    assert!(error.contains("65 chains") && error.contains("TOWPATH-00"), "{error}");
+}
+
+#[test]
+fn a_line_is_named_once() {
+    for (message, want) in [
+        ("no", r#"cannot write it: no (the rule "-X A")"#),
+        (r#"the kernel does not take "-X A""#, r#"cannot write it: the kernel does not take "-X A""#),
+    ] {
+        let failure = Failure::Refused { line: Some("-X A".into()), message: message.into() };
+        assert_eq!(failure.fatal("it").to_string(), want);
+    }
 }

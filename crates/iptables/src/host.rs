@@ -1,7 +1,7 @@
 //! Kernel settings that belong to the rules.
 
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
 const LIBERAL: &str = "proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
 const ROUTE_LOCALNET: &str = "proc/sys/net/ipv4/conf/all/route_localnet";
@@ -19,18 +19,15 @@ pub fn routes_localnet() -> bool {
 }
 
 /// Has the node route packets to 127.0.0.0/8, or not. Writes only what differs.
-pub fn route_localnet(on: bool) {
+/// Errors: the setting cannot be written.
+pub fn route_localnet(on: bool) -> io::Result<()> {
     if routes_localnet() == on {
-        return;
+        return Ok(());
     }
     let value = if on { "1" } else { "0" };
-    match fs::write(path(ROUTE_LOCALNET), value) {
-        Ok(()) => tracing::info!(value, "set net.ipv4.conf.all.route_localnet"),
-        Err(error) => tracing::warn!(
-            %error,
-            "cannot set net.ipv4.conf.all.route_localnet to {value}: nodePorts on 127.0.0.1 need it to be 1; set it, or give --iptables-localhost-nodeports=false"
-        ),
-    }
+    fs::write(path(ROUTE_LOCALNET), value)?;
+    tracing::info!(value, "set net.ipv4.conf.all.route_localnet");
+    Ok(())
 }
 
 /// Whether the kernel has IPv6.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `layout` says what belongs to no Service, `tree` how a frontend is found, `lower` what a Route becomes, `observe`
-//! what the tables have, `apply` writes a plan, `text` prints the same objects. See docs/dataplanes/iptables.md.
+//! what the tables have, `apply` writes a plan, `text` prints the same objects. `unread` is for tables that the tools
+//! cannot print, `stuck` for chains that others hold. See docs/dataplanes/iptables.md.
 //!
 //! Invariants:
 //! * only chains whose name begins with `TOWPATH-`, and jumps to these, are looked into and written;
@@ -17,39 +18,43 @@
 
 mod apply;
 mod choose;
+mod delete;
 mod digest;
 mod hash;
 mod host;
+mod kernel;
 mod layout;
+mod loopback;
 mod lower;
 mod names;
+mod nft;
 mod objects;
 mod observe;
 mod pieces;
 mod remove;
 mod rule;
 mod shadow;
+mod stuck;
 mod text;
 mod tree;
+mod unread;
 mod watch;
 
 pub use digest::Digest;
 pub use names::{ChainId, Hook, PREFIX, Part, Place, Table, Tree};
 pub use objects::{Entry, Key, Value};
 
-use std::error::Error;
-
 use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal};
 use model::{FrontendKey, IpFamily};
 use resolve::{LocalSource, NodePortScope, Route, localhost_nodeport_nets};
 use rustc_hash::FxHashMap;
-use xtables::{RestoreError, Tools, Variant};
+use xtables::{Tools, Variant};
 
-use crate::apply::Writer;
+use crate::kernel::Kernel;
 use crate::layout::{LOCALNET_WAS_OFF, Layout};
+use crate::loopback::Loopback;
+use crate::objects::UNREAD;
 use crate::rule::PodMatch;
-use crate::shadow::Shadow;
-use crate::watch::Watch;
 
 /// The dataplane. Without a kernel it can still lower and print.
 #[derive(Debug, Default)]
@@ -58,43 +63,7 @@ pub struct Iptables {
     layouts: Vec<Layout>,
     /// The last ground changed what Routes become.
     relowers: bool,
-    /// `route_localnet` was 0 before this program set it to 1; unknown before the tables were read.
-    localnet_was_off: Option<bool>,
-    /// This program, or an earlier run of it, has set `route_localnet` to 1.
-    opened_loopback: bool,
-}
-
-/// What it takes to read and write the tables of this network namespace.
-#[derive(Debug)]
-struct Kernel {
-    tools: Tools,
-    shadow: Shadow,
-    watch: Watch,
-    /// The families whose tables can be used; both, until the first attempt says otherwise.
-    families: Vec<IpFamily>,
-    probed: bool,
-}
-
-impl Kernel {
-    fn new(tools: Tools, families: Vec<IpFamily>) -> Self {
-        let watch = Watch::new(tools.variant());
-        Self { tools, shadow: Shadow::default(), watch, families, probed: false }
-    }
-
-    /// Finds out once whether IPv6 can be programmed. IPv4 works all the same.
-    fn probe(&mut self) {
-        if self.probed || !self.families.contains(&IpFamily::V6) {
-            return;
-        }
-        let result = self.tools.restore(IpFamily::V6, "*filter\nCOMMIT\n*nat\nCOMMIT\n");
-        self.probed = !matches!(result, Err(RestoreError::Locked { .. } | RestoreError::TimedOut));
-        if let Err(error) = result.as_ref().map_err(|error| error.to_string())
-            && self.probed
-        {
-            self.families.retain(|family| *family != IpFamily::V6);
-            tracing::warn!(error, "iptables for IPv6 cannot be used: only IPv4 is programmed");
-        }
-    }
+    loopback: Loopback,
 }
 
 impl Iptables {
@@ -110,7 +79,7 @@ impl Iptables {
 
     /// Whose programs it uses; `None` without a kernel.
     pub fn variant(&self) -> Option<Variant> {
-        self.kernel.as_ref().map(|kernel| kernel.tools.variant())
+        self.kernel.as_ref().map(Kernel::variant)
     }
 
     fn kernel(&mut self) -> Result<&mut Kernel, ApplyError> {
@@ -128,28 +97,12 @@ impl Iptables {
             scope: NodePortScope::new(ground.config, ground.facts, family),
             localhost: if family == IpFamily::V4 { nets } else { Vec::new() },
             drop_invalid: self.kernel.is_none() || !host::is_liberal(),
-            localnet_was_off: self.localnet_was_off == Some(true),
+            localnet_was_off: self.loopback.was_off(),
         }
     }
 
     fn localhost_nodeports(&self) -> bool {
         self.layouts.iter().any(|layout| !layout.localhost.is_empty())
-    }
-
-    /// The rule that keeps others off loopback is in force: nodePorts may be reached there now.
-    fn open_loopback(&mut self) {
-        if self.kernel.is_some() && self.localhost_nodeports() {
-            self.opened_loopback |= self.localnet_was_off == Some(true);
-            host::route_localnet(true);
-        }
-    }
-
-    /// That rule is about to go, if it was there.
-    fn close_loopback(&mut self) {
-        if self.opened_loopback && !self.localhost_nodeports() {
-            self.opened_loopback = false;
-            host::route_localnet(false);
-        }
     }
 }
 
@@ -162,7 +115,7 @@ impl Dataplane for Iptables {
         if let Some(kernel) = &mut self.kernel {
             kernel.probe();
             families.clone_from(&kernel.families);
-            self.localnet_was_off.get_or_insert_with(|| !host::routes_localnet());
+            self.loopback.look();
         }
         let before = std::mem::take(&mut self.layouts);
         self.layouts = families.into_iter().map(|family| self.layout(ground, family)).collect();
@@ -184,34 +137,19 @@ impl Dataplane for Iptables {
     }
 
     fn observe(&mut self) -> Result<FxHashMap<Key, Value>, ApplyError> {
-        let kernel = self.kernel()?;
-        let variant = kernel.tools.variant();
-        kernel.watch.know(variant);
-        let mut objects = FxHashMap::default();
-        for family in kernel.families.clone() {
-            for table in Table::ALL {
-                let saved = kernel.tools.save_text(family, table.as_str());
-                let saved = saved.map_err(|error| failed("cannot read the tables", error))?;
-                observe::observe(family, table, &saved, &mut objects);
-            }
-        }
-        kernel.shadow = Shadow::new(objects.iter());
+        let objects = self.kernel()?.observe()?;
         self.adopt(&objects);
         Ok(objects)
     }
 
     fn apply(&mut self, plan: Plan<Key, Value>) -> Result<Vec<Refusal>, ApplyError> {
-        self.close_loopback();
-        let kernel = self.kernel()?;
-        let variant = kernel.tools.variant();
-        let touched = kernel.watch.is_touched(variant);
-        let tools = &kernel.tools;
-        let restore = |family: IpFamily, text: &str| tools.restore(family, text);
-        let mut writer = Writer { restore: &restore, shadow: &mut kernel.shadow, commits: 0, repeats: false };
-        let refusals = writer.apply(plan.steps)?;
-        let commits = refusals.is_empty().then_some(writer.commits);
-        kernel.watch.wrote(variant, touched, commits);
-        self.open_loopback();
+        if !self.localhost_nodeports() {
+            self.loopback.close();
+        }
+        let refusals = self.kernel()?.apply(plan.steps)?;
+        if self.localhost_nodeports() {
+            self.loopback.open();
+        }
         Ok(refusals)
     }
 }
@@ -219,17 +157,20 @@ impl Dataplane for Iptables {
 impl Iptables {
     /// Learns what an earlier run has left in the rules, and repairs what goes with them.
     fn adopt(&mut self, objects: &FxHashMap<Key, Value>) {
+        if !self.loopback.is_known() && self.variant().is_some_and(remove::other_variant_knows) {
+            self.loopback.was_opened();
+        }
         let input = Key::new(IpFamily::V4, ChainId::Input, Entry::Whole);
-        let rules = objects.get(&input);
-        if self.localnet_was_off.is_none() && self.variant().is_some_and(remove::other_variant_knows) {
-            (self.localnet_was_off, self.opened_loopback) = (Some(true), true);
+        let rules = match objects.get(&input).map(|rules| &**rules) {
+            Some(UNREAD) => nft::input_comments().unwrap_or_default().join("\n"),
+            Some(rules) => rules.to_owned(),
+            None => return,
+        };
+        if rules.contains(LOCALNET_WAS_OFF) {
+            self.loopback.was_opened();
         }
-        if rules.is_some_and(|rules| rules.contains(LOCALNET_WAS_OFF)) {
-            self.localnet_was_off.get_or_insert(true);
-            self.opened_loopback = true;
-        }
-        if rules.is_some_and(|rules| rules.contains("127.0.0.0/8")) {
-            self.open_loopback();
+        if rules.contains("127.0.0.0/8") && self.localhost_nodeports() {
+            self.loopback.open();
         }
     }
 }
@@ -242,9 +183,8 @@ impl Operate for Iptables {
     fn reader(&self) -> Result<Self, ApplyError> {
         let missing =
             || ApplyError::new("cannot read the tables")("this dataplane was opened without a kernel");
-        let kernel = self.kernel.as_ref().ok_or_else(missing)?;
-        let kernel = Kernel::new(kernel.tools.clone(), kernel.families.clone());
-        Ok(Self { kernel: Some(kernel), ..Self::default() })
+        let kernel = self.kernel.as_ref().ok_or_else(missing)?.reader();
+        Ok(Self { kernel: Some(kernel), loopback: self.loopback.reader(), ..Self::default() })
     }
 
     fn family(&self, key: &Key) -> IpFamily {
@@ -260,30 +200,34 @@ impl Operate for Iptables {
     }
 
     fn touched_by_others(&mut self) -> bool {
-        let Some(kernel) = &mut self.kernel else { return false };
-        kernel.watch.is_touched(kernel.tools.variant())
+        let is_touched = self.kernel.as_mut().is_some_and(Kernel::is_touched);
+        is_touched || self.loopback.is_closed_by_others()
     }
 
     fn is_installed(&mut self) -> Result<bool, ApplyError> {
         let kernel = self.kernel()?;
         remove::is_installed(&kernel.tools, &kernel.families)
-            .map_err(|error| failed("cannot read the tables", error))
     }
 
     fn remove(&mut self) -> Result<usize, ApplyError> {
-        let kernel = self.kernel()?;
-        let variant = kernel.tools.variant();
-        let removed = remove::remove(&kernel.tools, &kernel.families)?;
-        kernel.shadow = Shadow::default();
+        let loopback = &mut self.loopback;
+        let missing = || ApplyError::new("cannot use iptables")("this dataplane was opened without a kernel");
+        let kernel = self.kernel.as_mut().ok_or_else(missing)?;
+        let variant = kernel.variant();
         // The other variant may need it, and puts it back when it goes.
-        if removed.localnet_was_off && !remove::other_variant_knows(variant) {
-            self.opened_loopback = false;
-            host::route_localnet(false);
+        if remove::says_localnet_was_off(&kernel.tools) && !remove::other_variant_knows(variant) {
+            loopback.was_opened();
+        } else {
+            loopback.leave();
         }
-        Ok(removed.chains)
+        // Nobody may come to loopback at any time: while it is open, the rule against it stays.
+        let before = |family, table| {
+            if (family, table) == (IpFamily::V4, Table::Filter) {
+                loopback.close();
+            }
+        };
+        let removed = remove::remove(&kernel.tools, &kernel.families, before)?;
+        kernel.forget();
+        Ok(removed)
     }
-}
-
-fn failed(what: &str, source: impl Error + Send + Sync + 'static) -> ApplyError {
-    ApplyError { what: what.to_owned(), source: Box::new(source) }
 }

@@ -42,6 +42,21 @@ pub struct Key {
     pub entry: Entry,
 }
 
+/// Stands for rules that could not be read. No rule is like it.
+pub const UNREAD: &str = "(rules that could not be read)";
+
+impl Entry {
+    /// Stands for the rules of a shared chain that could not be read: the chain has to be written anew. Its value is empty.
+    pub fn unread() -> Self {
+        Entry::Stray(u32::MAX, Arc::from(UNREAD))
+    }
+
+    /// Whether it is [`Entry::unread`].
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Entry::Stray(_, rule) if **rule == *UNREAD)
+    }
+}
+
 /// What an object is: its rules as `iptables-save` prints them after `-A CHAIN `, one a line; empty for a head.
 pub type Value = Arc<str>;
 

@@ -176,13 +176,26 @@ pub fn chains(saved: &SavedTable) -> Vec<&str> {
     saved.chains.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX)).collect()
 }
 
-/// Every rule outside our chains that leads to one of them: its chain and its text.
-pub fn leads(saved: &SavedTable) -> Vec<(&str, String)> {
+/// A rule outside our chains that leads to one of them.
+pub struct Lead<'a> {
+    /// Its chain.
+    pub chain: &'a str,
+    /// The chain of ours.
+    pub target: &'a str,
+    /// Its text.
+    pub rule: String,
+}
+
+/// Every rule outside our chains that leads to one of them.
+pub fn leads(saved: &SavedTable) -> Vec<Lead<'_>> {
     let ours: FxHashSet<&str> = chains(saved).into_iter().collect();
     let others = saved.chains.iter().filter(|(name, _)| !name.starts_with(PREFIX));
     let rules = others.flat_map(|(name, chain)| chain.rules.iter().map(move |rule| (name.as_str(), rule)));
-    let leads = rules.filter(|(_, rule)| rule.target().is_some_and(|to| ours.contains(to)));
-    leads.map(|(name, rule)| (name, rule.text())).collect()
+    let leads = rules.filter_map(|(chain, rule)| {
+        let target = rule.target().filter(|target| ours.contains(target))?;
+        Some(Lead { chain, target, rule: rule.text() })
+    });
+    leads.collect()
 }
 
 #[cfg(test)]

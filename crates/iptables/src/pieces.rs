@@ -14,8 +14,8 @@ use crate::shadow::KeyStep;
 
 /// Most groups of the first text of a large plan, so that what is used most is there soon.
 pub const FIRST: usize = 2_000;
-/// Most groups of every later text: at 5 endpoints it has 8 MB. The legacy kernel swaps the whole table each time, so many
-/// small texts would cost more.
+/// Most groups of every later text: at 5 endpoints it has 8 MB. The legacy kernel swaps the whole table each time, so
+/// many small texts would cost more.
 pub const LATER: usize = 8_000;
 
 /// The steps of one ServicePort. They stand and fall together.
@@ -77,6 +77,8 @@ fn part_of((key, step): &KeyStep) -> Part {
     match key.entry {
         Entry::Jump => Part::Jumps,
         Entry::Whole | Entry::Head | Entry::Digit(_) | Entry::Range(..) if deletes => Part::Deletions,
+        // Until the rules that are wanted have come, those that could not be read may be the same.
+        _ if deletes && key.entry.is_unread() => Part::Deletions,
         Entry::Whole if of_service => of_comment(step),
         Entry::Vip(..) | Entry::Port(..) | Entry::Health(..) => of_comment(step),
         _ => Part::Ground,
@@ -161,10 +163,11 @@ mod tests {
             (key(ChainId::Ports(Tree::Served), port.clone()), Step::Delete(rule.clone())),
             (key(ChainId::Of(Chain::Front, digest), Entry::Whole), Step::Delete(rule.clone())),
             (key(root.clone(), Entry::Stray(1, rule.clone())), Step::Delete(rule.clone())),
+            (key(root.clone(), Entry::unread()), Step::Delete(Arc::from(""))),
             (key(ChainId::Ports(Tree::Idle), port), Step::Delete(Arc::from("-j DROP"))),
         ];
         let parts = Parts::new(steps);
         let counts = (parts.ground.len(), parts.groups.len(), parts.jumps.len(), parts.deletions.len());
-        assert_eq!(counts, (3, 1, 0, 2));
+        assert_eq!(counts, (3, 1, 0, 3));
     }
 }

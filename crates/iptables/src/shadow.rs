@@ -2,8 +2,10 @@
 //!
 //! A chain is written whole, so a text may be sent again after half of it was taken. The one exception is a chain in
 //! which the order of rules means nothing and to which rules only come: they are appended, which spares the nf_tables
-//! variant of the tools from reading and writing the others (a load of 10,000 Services in two texts: 4 s, not 20 s). Such
-//! a text must not be sent twice.
+//! variant of the tools from reading and writing the others (a load of 10,000 Services in two texts: 4 s, not 20 s).
+//! Such a text must not be sent twice.
+//!
+//! Of tables that cannot be read every chain is kept here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,7 +15,7 @@ use model::IpFamily;
 use rustc_hash::FxHashMap;
 
 use crate::names::{Place, Table};
-use crate::objects::{Entry, Key, Value};
+use crate::objects::{Entry, Key, UNREAD, Value};
 
 /// The rules of one shared chain, in order.
 type Rules = BTreeMap<Entry, Value>;
@@ -25,6 +27,10 @@ pub type KeyStep = (Key, Step<Value>);
 #[derive(Clone, Debug, Default)]
 pub struct Shadow {
     chains: FxHashMap<Place, Rules>,
+    /// Tables that cannot be read.
+    unread: Vec<(IpFamily, Table)>,
+    /// The chains of these that have one owner.
+    whole: FxHashMap<Place, Value>,
 }
 
 /// What steps make of chains: not in the kernel yet.
@@ -37,14 +43,57 @@ pub struct Draft {
 }
 
 impl Shadow {
-    /// What was observed.
-    pub fn new<'a>(objects: impl Iterator<Item = (&'a Key, &'a Value)>) -> Self {
-        let mut shadow = Self::default();
-        for (key, value) in objects.filter(|(key, _)| key.place.chain.is_shared()) {
-            let rules = shadow.chains.entry(key.place.clone()).or_default();
-            rules.insert(key.entry.clone(), value.clone());
+    /// What was observed; these tables could not be read.
+    pub fn new<'a>(
+        objects: impl Iterator<Item = (&'a Key, &'a Value)>,
+        unread: Vec<(IpFamily, Table)>,
+    ) -> Self {
+        let mut shadow = Self { unread, ..Self::default() };
+        for (key, value) in objects {
+            if key.place.chain.is_shared() {
+                let rules = shadow.chains.entry(key.place.clone()).or_default();
+                rules.insert(key.entry.clone(), value.clone());
+            } else if key.entry == Entry::Whole && shadow.is_unread(&key.place) {
+                shadow.whole.insert(key.place.clone(), value.clone());
+            }
         }
         shadow
+    }
+
+    /// Whether a table could not be read.
+    pub fn has_unread(&self, family: IpFamily, table: Table) -> bool {
+        self.unread.contains(&(family, table))
+    }
+
+    /// Whether every table could be read.
+    pub fn is_read(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Whether a chain of a table that cannot be read is known.
+    pub fn has(&self, place: &Place) -> bool {
+        self.chains.contains_key(place) || self.whole.contains_key(place)
+    }
+
+    /// The chains of a table that cannot be read.
+    pub fn places(&self, family: IpFamily, table: Table) -> impl Iterator<Item = &Place> {
+        let places = self.chains.keys().chain(self.whole.keys());
+        places.filter(move |place| place.family == family && place.table() == table)
+    }
+
+    /// What this process has written into a table that cannot be read.
+    pub fn objects(&self, family: IpFamily, table: Table) -> impl Iterator<Item = (Key, Value)> {
+        let shared = self.chains.iter().flat_map(|(place, rules)| {
+            rules.iter().map(move |(entry, value)| (place, entry.clone(), value.clone()))
+        });
+        let whole = self.whole.iter().map(|(place, value)| (place, Entry::Whole, value.clone()));
+        let here =
+            shared.chain(whole).filter(move |(place, ..)| place.family == family && place.table() == table);
+        here.map(|(place, entry, value)| (Key { place: place.clone(), entry }, value))
+    }
+
+    fn is_unread(&self, place: &Place) -> bool {
+        !self.unread.is_empty() && self.has_unread(place.family, place.table())
     }
 
     /// What steps make of the chains that they touch. Jumps are not looked at.
@@ -68,12 +117,38 @@ impl Shadow {
 
     /// Takes in what the kernel has taken.
     pub fn commit(&mut self, draft: Draft) {
-        for (place, rules) in draft.shared {
+        for (place, value) in draft.whole {
+            match value {
+                Some(value) if self.is_unread(&place) => _ = self.whole.insert(place, value),
+                _ => _ = self.whole.remove(&place),
+            }
+        }
+        for (place, mut rules) in draft.shared {
+            if !draft.appended.contains_key(&place) {
+                rules.retain(|entry, _| !entry.is_unread());
+            }
             if rules.is_empty() {
                 self.chains.remove(&place)
             } else {
                 self.chains.insert(place, rules)
             };
+        }
+    }
+}
+
+impl Shadow {
+    /// A draft was refused, perhaps after half of it was taken. Where that cannot be read, these chains are unknown now.
+    pub fn doubt(&mut self, draft: &Draft) {
+        for place in draft.whole.keys() {
+            if let Some(value) = self.whole.get_mut(place) {
+                *value = Value::from(UNREAD);
+            }
+        }
+        for place in draft.shared.keys().filter(|place| self.unread.contains(&(place.family, place.table())))
+        {
+            if let Some(rules) = self.chains.get_mut(place) {
+                rules.insert(Entry::unread(), Value::from(""));
+            }
         }
     }
 }
@@ -145,7 +220,8 @@ impl Draft {
 
     fn is_gone(&self, place: &Place) -> bool {
         match self.shared.get(place) {
-            Some(rules) => rules.is_empty(),
+            // Rules that could not be read go with their chain.
+            Some(rules) => rules.keys().all(Entry::is_unread),
             None => self.whole.get(place).is_none_or(Option::is_none),
         }
     }

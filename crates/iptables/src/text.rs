@@ -41,6 +41,7 @@ pub fn object(key: &Key, value: &Value) -> String {
     let place = format!("{tool} -t {} {}", key.place.table().as_str(), key.place.chain);
     match key.entry {
         Entry::Head => format!("{place}: the chain"),
+        Entry::Stray(_, ref rule) => format!("{place}: {rule}"),
         _ => format!("{place}: {}", value.lines().collect::<Vec<_>>().join("; ")),
     }
 }

@@ -8,8 +8,9 @@ use xtables::Variant;
 
 use crate::names::Table;
 
-/// The look of the legacy variant does not see a rule that is replaced by one of the same size.
-const LEGACY_LIMIT: Duration = Duration::from_secs(30);
+/// The look of the legacy variant does not see a rule that is replaced by one of the same size; that at a table which
+/// cannot be read sees only chains.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Remembers how the tables looked when we last knew what is in them.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Watch {
     socket: Option<Socket>,
     seen: Look,
     since: Instant,
+    /// What a closer look has found to be as it should.
+    passed: Look,
 }
 
 /// What a cheap look shows.
@@ -37,14 +40,29 @@ impl Watch {
             Variant::Nft => Socket::open(nft::NETLINK_NETFILTER).ok(),
             Variant::Legacy => None,
         };
-        Self { socket, seen: Look::Nothing, since: Instant::now() }
+        Self { socket, seen: Look::Nothing, since: Instant::now(), passed: Look::Nothing }
     }
 
     /// Whether somebody else may have changed something since [`Watch::know`].
     pub fn is_touched(&mut self, variant: Variant) -> bool {
-        let late = variant == Variant::Legacy && self.since.elapsed() >= LEGACY_LIMIT;
+        let late = variant == Variant::Legacy && self.is_old();
         let now = self.look(variant);
         late || now == Look::Nothing || now != self.seen
+    }
+
+    /// Whether the tables were not read for a time.
+    pub fn is_old(&self) -> bool {
+        self.since.elapsed() >= LIMIT
+    }
+
+    /// Looks closer if there is something new since it was last done. Whether something is wrong then.
+    pub fn is_wrong(&mut self, variant: Variant, look_closer: impl FnOnce() -> bool) -> bool {
+        let now = self.look(variant);
+        let wrong = (now == Look::Nothing || now != self.passed) && look_closer();
+        if !wrong {
+            self.passed = now;
+        }
+        wrong
     }
 
     /// Called before the tables are read.
@@ -53,9 +71,9 @@ impl Watch {
         self.since = Instant::now();
     }
 
-    /// Called after a plan of ours that moved the generation by `commits` (`None`: unknown, since something was refused), and that was
-    /// begun in the state that [`Watch::is_touched`] tells of. If anything does not fit, somebody else was there too, and
-    /// what is known stays old.
+    /// Called after a plan of ours that moved the generation by `commits` (`None`: unknown, since something was
+    /// refused), and that was begun in the state that [`Watch::is_touched`] tells of. If anything does not fit, somebody
+    /// else was there too, and what is known stays old.
     pub fn wrote(&mut self, variant: Variant, touched_before: bool, commits: Option<u32>) {
         let now = self.look(variant);
         let fits = match (&self.seen, &now, commits) {

@@ -5,10 +5,14 @@
 mod kernel_world;
 mod spec;
 
+use std::process::Command;
 use std::time::Instant;
 
-use kernel_world::each_variant;
+use dataplane::{Engine, Operate};
+use kernel_world::{World, each_variant};
 use model::{Change, Conditions, Endpoint, IpFamily, NamespacedName, Service, Slice, SlicePort};
+use towpath_iptables::Iptables;
+use xtables::Variant;
 
 const SERVICES: u32 = 10_000;
 
@@ -16,12 +20,7 @@ const SERVICES: u32 = 10_000;
 #[ignore = "a measurement: run it with --release --ignored --nocapture"]
 fn ten_thousand_services() {
     each_variant(|world| {
-        let mut engine = world.engine("services: []");
-        let prototype = spec::service(&kernel_world::scene(PROTOTYPE).services[0]);
-        for n in 0..SERVICES {
-            engine.handle(Change::Service(service(&prototype, n).into()));
-            engine.handle(Change::Slice(slice(n, 5).into()));
-        }
+        let mut engine = engine(world);
         let time = |what: &str, since: Instant, writes: usize| {
             println!("{} {what}: {:.3} s, {writes} objects", world.variant, since.elapsed().as_secs_f64());
         };
@@ -44,6 +43,51 @@ fn ten_thousand_services() {
         time("full comparison", start, writes);
         assert_eq!(writes, 0);
     });
+}
+
+#[test]
+#[ignore = "a measurement: run it with --release --ignored --nocapture"]
+fn ten_thousand_services_beside_a_rule_of_nft() {
+    each_variant(|world| {
+        if world.variant == Variant::Legacy {
+            return;
+        }
+        engine(world).sync().unwrap();
+        let nft =
+            |words: &str| assert!(Command::new("nft").args(words.split(' ')).status().unwrap().success());
+        nft("add rule ip nat POSTROUTING numgen random mod 2 0 counter");
+        let mut engine = engine(world);
+        let time = |what: &str, since: Instant| println!("{what}: {:.3} s", since.elapsed().as_secs_f64());
+        let start = Instant::now();
+        engine.sync().unwrap();
+        time("restart, everything anew", start);
+        engine.handle(Change::Slice(slice(SERVICES - 1, 4).into()));
+        let start = Instant::now();
+        engine.sync().unwrap();
+        time("one change", start);
+        engine.request_full();
+        let start = Instant::now();
+        assert_eq!(engine.sync().unwrap().writes, 0);
+        time("full comparison", start);
+        nft("add table ip other");
+        let start = Instant::now();
+        assert!(!engine.dataplane_mut().touched_by_others());
+        time("look at a commit of somebody else", start);
+        nft("flush chain ip nat POSTROUTING");
+        engine.request_full();
+        // The table can be printed again, and all but the jump is as it should.
+        assert_eq!(engine.sync().unwrap().writes, 1);
+    });
+}
+
+fn engine(world: &World) -> Engine<Iptables> {
+    let mut engine = world.engine("services: []");
+    let prototype = spec::service(&kernel_world::scene(PROTOTYPE).services[0]);
+    for n in 0..SERVICES {
+        engine.handle(Change::Service(service(&prototype, n).into()));
+        engine.handle(Change::Slice(slice(n, 5).into()));
+    }
+    engine
 }
 
 const PROTOTYPE: &str =

@@ -161,7 +161,12 @@ fn route(
         external,
         short_circuit: external_local.then(cluster),
         affinity_seconds: service.affinity_seconds,
-        hairpin: choice.all().into_iter().filter(|i| found[*i].may_be_local()).map(|i| found[i].addr).collect(),
+        hairpin: choice
+            .all()
+            .into_iter()
+            .filter(|i| found[*i].may_be_local())
+            .map(|i| found[i].addr)
+            .collect(),
         serving: serving(&found),
         health_check_port: service.has_health_check().then_some(service.health_check_node_port),
     }

@@ -41,8 +41,13 @@ pub(crate) fn find(spared: &BTreeSet<Key>, leftovers: &mut Leftovers) {
 
 pub(crate) fn remove(spared: &BTreeSet<Key>, report: &mut Report) {
     let mut scene = Scene::look(spared);
+    let before = report.failed.len();
     report.failed.append(&mut scene.unread);
     scene.remove_servers(report);
+    if report.failed.len() > before {
+        // The link and the sets tell whose the servers are: without them the next try would recognise none.
+        return;
+    }
     scene.remove_link(report);
     scene.remove_sets(report);
 }

@@ -45,7 +45,8 @@ fn hinted(variant: Variant) -> Detected {
     Detected { variant, why }
 }
 
-/// The choice without a hint: each variant's number of rules (`None`: not installed, or not in the kernel), and what `iptables` is.
+/// The choice without a hint: each variant's number of rules (`None`: not installed, or not in the kernel), and what
+/// `iptables` is.
 fn choose(legacy: Option<usize>, nft: Option<usize>, plain: Option<Variant>) -> Option<Detected> {
     let (variant, why) = match (legacy, nft) {
         (None, None) => return None,

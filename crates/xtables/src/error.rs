@@ -22,6 +22,14 @@ pub enum ToolError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The nf_tables variant has no words for some rule of a table, and prints nothing of it. Texts are taken all the same.
+    #[error("{program}: {message}: it has rules that the iptables tools cannot show")]
+    Incompatible {
+        /// Its name.
+        program: String,
+        /// What it said, in one line.
+        message: String,
+    },
     /// The program said no.
     #[error("{program}: {message}")]
     Failed {

@@ -102,7 +102,7 @@ mod tests {
             );
             assert_eq!(
                 detect_in(&directories).unwrap().why,
-                format!("only the {variant} variant is installed")
+                format!("only the {variant} variant works here")
             );
         }
     }

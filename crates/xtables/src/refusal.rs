@@ -1,17 +1,26 @@
 //! What a tool's complaint means.
 
+use model::IpFamily;
+
 use crate::error::RestoreError;
+use crate::find::base;
+use crate::tools::TABLES;
 
 /// Longest message that is kept, in characters.
 const MESSAGE_LIMIT: usize = 400;
 
 /// A failed restore of `text`, by what the tool printed. `holder` is asked who holds the lock.
-pub(crate) fn refusal(stderr: &str, text: &str, holder: impl FnOnce() -> Option<String>) -> RestoreError {
+pub(crate) fn refusal(
+    stderr: &str,
+    text: &str,
+    family: IpFamily,
+    holder: impl FnOnce() -> Option<String>,
+) -> RestoreError {
     // Exit code 4 alone does not tell: the nf_tables variant has it for every rule that the kernel refuses.
     if stderr.contains("holding the xtables lock") {
         return RestoreError::Locked { holder: holder() };
     }
-    let message = message(stderr);
+    let message = with_advice(message(stderr), family);
     match line_number(stderr) {
         Some(number) => RestoreError::Line { number, message: reason(message, number, text) },
         None => RestoreError::Refused { message },
@@ -40,6 +49,18 @@ pub(crate) fn message(stderr: &str) -> String {
         stderr.lines().map(|line| without_program(line).trim()).filter(useful).take(3).collect();
     let message: String = lines.join("; ").chars().take(MESSAGE_LIMIT).collect();
     if message.is_empty() { "it failed without saying why".to_owned() } else { message }
+}
+
+/// Says what to do where the legacy kernel has no such table: ``unable to initialize table 'nat'``, ``can't initialize
+/// ip6tables table `nat': Table does not exist``. A tool in a container cannot load the module by itself.
+pub(crate) fn with_advice(message: String, family: IpFamily) -> String {
+    let complaints = ["unable to initialize table", "Table does not exist"];
+    let quoted = |table: &&str| message.contains(&format!("{table}'"));
+    let table = complaints.iter().any(|c| message.contains(c)).then(|| TABLES.into_iter().find(quoted));
+    let Some(table) = table.flatten() else { return message };
+    let tables = base(family).trim_end_matches('s');
+    let modules = format!("{}_tables and {tables}_{table}", tables.trim_end_matches("table"));
+    format!("{message}; load the kernel modules {modules} on the node, by a file in /etc/modules-load.d")
 }
 
 /// Cuts `iptables-nft-restore v1.8.9 (nf_tables): ` and `iptables-restore: `.
@@ -88,6 +109,10 @@ mod tests {
                 "line 1 was refused: unable to initialize table 'bogus'",
             ),
             (
+                "iptables-restore v1.8.9 (legacy): iptables-restore: unable to initialize table 'nat'\n\nError occurred at line: 1\n",
+                "line 1 was refused: unable to initialize table 'nat'; load the kernel modules ip_tables and iptable_nat on the node, by a file in /etc/modules-load.d",
+            ),
+            (
                 "iptables-restore: COMMIT expected at line 3\n",
                 "line 3 was refused: COMMIT expected at line 3",
             ),
@@ -102,9 +127,28 @@ mod tests {
             ),
         ];
         for (stderr, expected) in cases {
-            let error =
-                refusal(stderr, "*nat\n:FOO - [0:0]\n-A FOO -j X\n", || Some("cat (pid 7)".to_owned()));
+            let error = refusal(stderr, "*nat\n:FOO - [0:0]\n-A FOO -j X\n", IpFamily::V4, || {
+                Some("cat (pid 7)".to_owned())
+            });
             assert_eq!(error.to_string(), expected, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_not_there_names_its_modules() {
+        let cases = [
+            (
+                "can't initialize ip6tables table `filter': Table does not exist (do you need to insmod?)",
+                "ip6_tables and ip6table_filter",
+            ),
+            ("unable to initialize table 'bogus'", ""),
+            ("Chain 'nat' does not exist", ""),
+        ];
+        for (message, modules) in cases {
+            let advised = with_advice(message.to_owned(), IpFamily::V6);
+            let advice = advised.strip_prefix(message).unwrap();
+            assert_eq!(advice.is_empty(), modules.is_empty(), "{advised}");
+            assert!(advice.contains(modules), "{advised}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::exec::{Ended, LIMIT, run};
 use crate::find::{base, directories, program, version};
 use crate::kernel::legacy_tables;
 use crate::lock::{LOCK_FILE, WAIT_SECONDS, holder};
-use crate::refusal::{message, refusal};
+use crate::refusal::{message, refusal, with_advice};
 use crate::saved::SavedTable;
 use crate::variant::Variant;
 
@@ -81,14 +81,14 @@ impl Tools {
         match ended {
             None => Err(RestoreError::TimedOut),
             Some(ended) if ended.status.success() => Ok(()),
-            Some(ended) if ended.status.code().is_none() => Err(failed(program, &ended).into()),
-            Some(ended) => Err(refusal(&ended.stderr, text, || holder(self.lock_file()))),
+            Some(ended) if ended.status.code().is_none() => Err(failed(program, &ended, family).into()),
+            Some(ended) => Err(refusal(&ended.stderr, text, family, || holder(self.lock_file()))),
         }
     }
 
     /// What one table has. A table that does not exist is empty, and is not made by asking.
-    /// Errors: the tool is missing or fails; the table has rules that it cannot show; the kernel's list of tables cannot be
-    /// read.
+    /// Errors: the tool is missing or fails; the table has rules that it cannot show; the kernel's list of tables
+    /// cannot be read.
     pub fn save(&self, family: IpFamily, table: &str) -> Result<SavedTable, ToolError> {
         self.save_text(family, table).map(|text| SavedTable::parse(&text))
     }
@@ -99,11 +99,11 @@ impl Tools {
         if self.variant == Variant::Legacy && !self.legacy_tables(family)?.iter().any(|name| name == table) {
             return Ok(String::new());
         }
-        self.print(program, &["-t", table])
+        readable(program, self.print(program, &["-t", table], family)?)
     }
 
-    /// Which of [`TABLES`] exist. Nothing is made by asking; none where the tool fails. The nf_tables variant prints all
-    /// its rules for that, so it takes as long as saving them.
+    /// Which of [`TABLES`] exist. Nothing is made by asking; none where the tool fails. The nf_tables variant prints
+    /// all its rules for that, so it takes as long as saving them.
     pub fn tables(&self, family: IpFamily) -> Vec<String> {
         let names = match self.variant {
             Variant::Legacy => legacy_tables(family).unwrap_or_default(),
@@ -116,18 +116,18 @@ impl Tools {
             .collect()
     }
 
-    /// Every table that exists, in one text.
+    /// Every table that exists, in one text. Of one that cannot be shown a comment tells.
     pub(crate) fn save_all(&self, family: IpFamily) -> Result<String, ToolError> {
         let program = &self.required(family, "save")?.save;
         // The legacy tool walks the kernel's list by itself, and makes nothing.
-        self.print(program, &[])
+        self.print(program, &[], family)
     }
 
-    fn print(&self, program: &Path, arguments: &[&str]) -> Result<String, ToolError> {
+    fn print(&self, program: &Path, arguments: &[&str], family: IpFamily) -> Result<String, ToolError> {
         let ended = run(self.command(program).args(arguments), "", LIMIT);
         match ended.map_err(|source| exec_error(program, source))? {
-            Some(ended) if ended.status.success() => readable(program, &ended),
-            Some(ended) => Err(failed(program, &ended)),
+            Some(ended) if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+            Some(ended) => Err(failed(program, &ended, family)),
             None => {
                 let message = format!("did not end within {} s and was stopped", LIMIT.as_secs());
                 Err(ToolError::Failed { program: name(program), message })
@@ -171,31 +171,36 @@ fn pair(directories: &[PathBuf], variant: Variant, family: IpFamily) -> Result<P
     Ok(Pair { restore: find("restore")?, save: find("save")? })
 }
 
-/// What a tool has printed. The nf_tables variant passes over a table with rules that it has no words for, and ends
-/// well; taken for an empty table, that would be a mistake.
-fn readable(program: &Path, ended: &Ended) -> Result<String, ToolError> {
-    let text = String::from_utf8_lossy(&ended.stdout);
-    match text.lines().find(|line| line.starts_with("# Table ") && line.contains(" is incompatible")) {
-        None => Ok(text.into_owned()),
-        Some(line) => {
-            let message = format!("{}: it has rules that the iptables tools cannot show", &line[2..]);
-            Err(ToolError::Failed { program: name(program), message })
-        }
+/// What a tool has printed of one table. The nf_tables variant passes over a table with rules that it has no words for,
+/// and ends well; taken for an empty table, that would be a mistake.
+fn readable(program: &Path, text: String) -> Result<String, ToolError> {
+    match text.lines().find(|line| incompatible(line).is_some()) {
+        None => Ok(text),
+        Some(line) => Err(ToolError::Incompatible { program: name(program), message: line[2..].to_owned() }),
     }
 }
 
-/// The names in lines `*name`.
+/// The table that cannot be shown: ``# Table `nat' is incompatible, use 'nft' tool.``
+fn incompatible(line: &str) -> Option<&str> {
+    let (table, rest) = line.strip_prefix("# Table `")?.split_once('\'')?;
+    rest.starts_with(" is incompatible").then_some(table)
+}
+
+/// The tables that a text of `iptables-save` tells of: lines `*name`, and those that cannot be shown.
 fn table_names(text: &str) -> Vec<String> {
-    text.lines().filter_map(|line| line.strip_prefix('*')).map(str::to_owned).collect()
+    let name = |line| str::strip_prefix(line, '*').or_else(|| incompatible(line));
+    text.lines().filter_map(name).map(str::to_owned).collect()
 }
 
 fn missing(variant: Variant, family: IpFamily, job: &str) -> ToolError {
     ToolError::Missing { program: format!("{}-{variant}-{job}", base(family)) }
 }
 
-fn failed(program: &Path, ended: &Ended) -> ToolError {
-    let message =
-        if ended.status.code().is_none() { ended.status.to_string() } else { message(&ended.stderr) };
+fn failed(program: &Path, ended: &Ended, family: IpFamily) -> ToolError {
+    let message = match ended.status.code() {
+        None => ended.status.to_string(),
+        Some(_) => with_advice(message(&ended.stderr), family),
+    };
     ToolError::Failed { program: name(program), message }
 }
 
@@ -205,4 +210,19 @@ fn exec_error(program: &Path, source: std::io::Error) -> ToolError {
 
 fn name(program: &Path) -> String {
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_cannot_be_shown_are_tables() {
+        let text = "# Table `nat' is incompatible, use 'nft' tool.\n\
+                    # Table `raw' contains incompatible base-chains, use 'nft' tool to list them.\n*raw\n*filter\n";
+        assert_eq!(table_names(text), ["nat", "raw", "filter"]);
+        let error = readable(Path::new("/sbin/iptables-nft-save"), text.to_owned()).unwrap_err().to_string();
+        assert!(error.starts_with("iptables-nft-save: Table `nat' is incompatible"), "{error}");
+        assert_eq!(readable(Path::new("x"), "*nat\n".to_owned()).unwrap(), "*nat\n");
+    }
 }

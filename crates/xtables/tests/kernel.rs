@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use model::IpFamily;
 use nix::fcntl::{Flock, FlockArg};
 use testkit::netns::NetNs;
-use towpath_xtables::{RestoreError, TABLES, Tools, Variant, detect, legacy_tables};
+use towpath_xtables::{RestoreError, TABLES, ToolError, Tools, Variant, detect, legacy_tables};
 
 const RULES: &str = r#"*nat
 :FOO - [0:0]
@@ -125,5 +125,12 @@ fn a_table_that_the_tool_cannot_show_is_not_taken_for_an_empty_one() {
     ns.run(|| tools.restore(IpFamily::V4, RULES)).unwrap().unwrap();
     ns.nft("add chain ip nat own\nadd rule ip nat own numgen random mod 3 1 accept\n").unwrap();
     let error = ns.run(|| tools.save(IpFamily::V4, "nat")).unwrap().unwrap_err();
+    assert!(matches!(error, ToolError::Incompatible { .. }), "{error:?}");
     assert!(error.to_string().contains("Table `nat' is incompatible"), "{error}");
+    // It takes a text, and the other tables' rules are counted.
+    let text = "*filter\n-A INPUT -j ACCEPT\nCOMMIT\n*nat\n-A PREROUTING -j RETURN\nCOMMIT\n";
+    ns.run(|| tools.restore(IpFamily::V4, text)).unwrap().unwrap();
+    assert_eq!(ns.run(|| tools.tables(IpFamily::V4)).unwrap(), ["nat", "filter"]);
+    let detected = ns.run(detect).unwrap().unwrap();
+    assert_eq!(detected.why, "this variant has 1 rules, the other one 0");
 }

@@ -22,6 +22,8 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("held_while_the_old_rules_go", held_at_removal),
 ];
 
+/// How long a change may take in the mode that is in force, whatever the other one waits for.
+const MEANWHILE: Duration = Duration::from_millis(1500);
 /// The tools wait for 5 seconds before they say anything.
 const TOLD: Duration = Duration::from_secs(12);
 /// The next try may be this far away.
@@ -61,10 +63,10 @@ fn held_at_a_move() -> Result<()> {
         ask_for(stage, &LEGACY)?;
         await_told(stage)?;
         ensure!(told_mode(stage)? == "nftables" && modes_in_kernel(stage)? == [NFTABLES.name]);
-        // Changes are taken meanwhile.
+        // Changes are taken meanwhile, and nobody waits for the lock.
         stage.scene.service("ns/other")?.ports[0].port = 1001;
         stage.publish()?;
-        wait::until("the change", TOLD, || Ok(stage.reach(POD, "10.96.0.40:1001", Tcp).ok()))?;
+        wait::until("the change", MEANWHILE, || Ok(stage.reach(POD, "10.96.0.40:1001", Tcp).ok()))?;
         drop(lock);
         wait::until("another try", AGAIN, || Ok((told_mode(stage)? == "iptables").then_some(())))?;
         in_force(stage, &LEGACY)?;

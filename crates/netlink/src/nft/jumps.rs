@@ -45,6 +45,25 @@ pub fn jumps(
     })
 }
 
+/// The comments of one chain's rules, in their order; none if there is no such chain.
+/// Errors: as [`jumps`].
+pub fn comments(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    chain: &str,
+) -> Result<Vec<String>, NetlinkError> {
+    let request = |b: &mut Buffer| {
+        b.put_str(1, table);
+        b.put_str(2, chain);
+    };
+    collect(socket, Message::GetRule, family, request, |attrs| {
+        let is_asked = attrs.text(1) == Some(table) && attrs.text(2) == Some(chain);
+        let expressions = attrs.find(4).filter(|_| is_asked)?.nested();
+        expressions.filter_map(match_comment).next().or_else(|| user_comment(attrs))
+    })
+}
+
 fn target(expression: Attr<'_>) -> Option<String> {
     if expression.nested().text(1)? != "immediate" {
         return None;

@@ -16,7 +16,7 @@ pub use foreign::{
     ForeignElement, ForeignRule, ForeignSet, Step, foreign_elements, foreign_elements_at, foreign_rules,
     foreign_sets, table_handle,
 };
-pub use jumps::{Jump, jumps};
+pub use jumps::{Jump, comments, jumps};
 pub use set::{Element, ElementData, SetData, SetFlags, SetSpec, data_type};
 pub use transaction::{Hook, Transaction};
 

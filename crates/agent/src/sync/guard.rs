@@ -1,0 +1,40 @@
+//! Looking after what is programmed: others' changes, stale flows, what was refused.
+
+use std::time::{Duration, Instant};
+
+use super::SyncLoop;
+
+/// How often somebody looks whether others have changed our rules (3 us each time in mode nftables).
+pub(super) const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// How soon rules of single Services are tried again that the kernel refused: a module may have been loaded.
+const REFUSED_AGAIN: Duration = Duration::from_secs(300);
+
+impl SyncLoop {
+    /// Looks at everything when somebody else may have changed our rules, but not too often.
+    pub(super) fn watch_kernel(&mut self) {
+        let now = Instant::now();
+        if now < self.next_watch {
+            return;
+        }
+        self.next_watch = now + WATCH_EVERY;
+        if !self.flows_due.is_empty() && now >= self.next_flows {
+            self.clean_flows();
+        }
+        // Before the first sync there is nothing to guard.
+        let guards = self.followers.first_sync.is_none() && now >= self.next_look;
+        if guards && self.engine.touched_by_others() {
+            self.foreign = true;
+            self.engine.request_full();
+        }
+        self.try_refused_again(now);
+    }
+
+    fn try_refused_again(&mut self, now: Instant) {
+        if !self.engine.has_refusals() {
+            self.next_refused = None;
+        } else if *self.next_refused.get_or_insert(now + REFUSED_AGAIN) <= now {
+            self.next_refused = None;
+            self.engine.request_full();
+        }
+    }
+}

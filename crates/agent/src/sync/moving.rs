@@ -1,0 +1,88 @@
+//! Moving to another mode: what the sync thread does for it.
+
+use std::time::{Duration, Instant};
+
+use config::KubeProxyConfiguration;
+
+use super::{SyncLoop, set};
+use crate::modes::Opened;
+use crate::options::{late, proxy_config, warnings};
+use crate::switch::{Arrival, Progress};
+
+impl SyncLoop {
+    /// Begins to move to another mode. What is in force stays so until the rules of the other are complete; all other
+    /// settings are in force at once.
+    pub(super) fn begin_switch(&mut self, opened: Opened, settings: &KubeProxyConfiguration) {
+        let place = opened.place();
+        set(self.engine.as_mut(), settings);
+        self.note_work();
+        if self.switch.is_loading() {
+            // One move at a time; of those that wait, the last one counts.
+            self.pending_move = Some((opened, Box::new(settings.clone())));
+            return;
+        }
+        if let Some(abandoned) = self.switch.abandon() {
+            self.janitor.remove(abandoned);
+        }
+        self.board.state().move_error = None;
+        if place == self.engine.place() {
+            tracing::info!("{place} stays in force");
+            return;
+        }
+        let config = proxy_config(settings, place.mode());
+        warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
+        tracing::info!("moving from {} to {place}", self.engine.place());
+        let mut next = self.engine.successor(config, opened);
+        next.set_bind_address(settings.primary_ip());
+        self.switch.begin(next, late(settings, place.mode()));
+    }
+
+    /// Goes on with the move to another mode: its rules first, then those of the mode before go.
+    pub(super) fn advance_switch(&mut self) {
+        let Some(target) = self.switch.target() else { return };
+        // What is there of old is adopted, unless it is being removed at this very moment.
+        if !self.switch.is_loading() && !self.janitor.leave(target) {
+            return;
+        }
+        match self.switch.advance() {
+            None => return,
+            Some(Progress::Failed(error)) => {
+                let text =
+                    format!("cannot move to another mode: {error}; {} stays in force", self.engine.place());
+                tracing::error!("{text}; trying again");
+                self.board.metrics.failed(target.mode());
+                self.board.state().move_error = Some(text);
+            }
+            Some(Progress::Lost(engine)) => {
+                let text = format!(
+                    "too much happened while the rules of {target} were written; {} stays in force",
+                    self.engine.place()
+                );
+                tracing::error!("{text}; change the mode again");
+                self.board.state().move_error = Some(text);
+                engine.into_iter().for_each(|engine| self.janitor.remove(engine));
+            }
+            Some(Progress::Arrived(arrival)) => self.arrive(*arrival),
+        }
+        if let Some((opened, settings)) = self.pending_move.take() {
+            self.begin_switch(opened, &settings);
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let Arrival { engine, report, late } = arrival;
+        let started = Instant::now();
+        let left = std::mem::replace(&mut self.engine, engine);
+        tracing::info!("{} is in force; the rules of {} go", self.engine.place(), left.place());
+        self.board.set_mode(self.engine.config().mode, late);
+        self.board.state().move_error = None;
+        (self.retry, self.rested, self.look_cost) = (None, started, Duration::MAX);
+        self.foreign = false;
+        self.succeeded(report, Duration::ZERO);
+        // The last changes first: the old rules have them already.
+        if self.engine.has_work() {
+            self.sync();
+        }
+        self.janitor.remove(left);
+    }
+}

@@ -1,0 +1,160 @@
+//! The tables of this network namespace: read, written and watched with the programs of one variant.
+
+use dataplane::{ApplyError, Refusal};
+use model::IpFamily;
+use rustc_hash::FxHashMap;
+use xtables::{RestoreError, ToolError, Tools, Variant};
+
+use crate::apply::Writer;
+use crate::names::{Place, Table};
+use crate::objects::{Key, Value};
+use crate::shadow::{KeyStep, Shadow};
+use crate::stuck::Stuck;
+use crate::watch::Watch;
+use crate::{nft, observe, remove, unread};
+
+/// What it takes to read and write the tables.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The programs.
+    pub tools: Tools,
+    /// The families whose tables can be used; both, until the first attempt says otherwise.
+    pub families: Vec<IpFamily>,
+    shadow: Shadow,
+    stuck: Stuck,
+    watch: Watch,
+    probed: bool,
+    reads_only: bool,
+}
+
+impl Kernel {
+    /// Nothing is read yet.
+    pub fn new(tools: Tools, families: Vec<IpFamily>) -> Self {
+        let (watch, shadow) = (Watch::new(tools.variant()), Shadow::default());
+        Self { tools, families, shadow, stuck: Stuck::default(), watch, probed: false, reads_only: false }
+    }
+
+    /// A second one that never writes.
+    pub fn reader(&self) -> Self {
+        // What cannot be read is known from what was written.
+        let shadow = if self.shadow.is_read() { Shadow::default() } else { self.shadow.clone() };
+        let (tools, families, stuck) = (self.tools.clone(), self.families.clone(), self.stuck.clone());
+        Self { shadow, stuck, probed: true, reads_only: true, ..Self::new(tools, families) }
+    }
+
+    /// Whose programs these are.
+    pub fn variant(&self) -> Variant {
+        self.tools.variant()
+    }
+
+    /// Finds out once whether IPv6 can be programmed. IPv4 works all the same.
+    pub fn probe(&mut self) {
+        if self.probed || !self.families.contains(&IpFamily::V6) {
+            return;
+        }
+        let result = self.tools.restore(IpFamily::V6, "*filter\nCOMMIT\n*nat\nCOMMIT\n");
+        self.probed = !matches!(result, Err(RestoreError::Locked { .. } | RestoreError::TimedOut));
+        if let Err(error) = result.as_ref().map_err(|error| error.to_string())
+            && self.probed
+        {
+            self.families.retain(|family| *family != IpFamily::V6);
+            tracing::warn!(error, "iptables for IPv6 cannot be used: only IPv4 is programmed");
+        }
+    }
+
+    /// Everything of ours, but for empty chains that cannot be deleted; that is tried again.
+    pub fn observe(&mut self) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        if !self.reads_only {
+            let tools = &self.tools;
+            self.stuck.retry(|place| tools.restore(place.family, &deletion(place)).is_ok());
+        }
+        self.watch.know(self.tools.variant());
+        let (mut objects, mut unread) = (FxHashMap::default(), Vec::new());
+        for family in self.families.clone() {
+            for table in Table::ALL {
+                match self.tools.save_text(family, table.as_str()) {
+                    Ok(saved) => observe::observe(family, table, &saved, &mut objects),
+                    Err(ToolError::Incompatible { .. }) => {
+                        self.observe_unread(family, table, &mut objects)?;
+                        unread.push((family, table));
+                    }
+                    Err(error) => return Err(ApplyError::new("cannot read the tables")(error)),
+                }
+            }
+        }
+        self.stuck.leave_out(&mut objects);
+        self.shadow = Shadow::new(objects.iter(), unread);
+        Ok(objects)
+    }
+
+    fn observe_unread(
+        &self,
+        family: IpFamily,
+        table: Table,
+        objects: &mut FxHashMap<Key, Value>,
+    ) -> Result<(), ApplyError> {
+        unread::tell(family, table);
+        let look = nft::look(family, table).map_err(ApplyError::new("cannot read the tables"))?;
+        unread::observe((family, table), &look, &self.shadow, &self.stuck, objects);
+        Ok(())
+    }
+
+    /// Makes the tables follow the steps.
+    pub fn apply(&mut self, mut steps: Vec<KeyStep>) -> Result<Vec<Refusal>, ApplyError> {
+        let variant = self.tools.variant();
+        let touched = self.watch.is_touched(variant);
+        self.stuck.want(&steps);
+        let mut commits = 0;
+        if !self.shadow.is_read() {
+            let cut = unread::cut_jumps(&self.shadow, &mut steps);
+            commits = cut.map_err(ApplyError::new("cannot write the jumps from built-in chains"))?;
+        }
+        let tools = &self.tools;
+        let restore = |family: IpFamily, text: &str| tools.restore(family, text);
+        let shadow = &mut self.shadow;
+        let mut writer = Writer { restore: &restore, shadow, commits, repeats: false, stuck: Vec::new() };
+        let refusals = writer.apply(steps)?;
+        let commits = (!writer.repeats).then_some(writer.commits);
+        let stuck = writer.stuck;
+        self.watch.wrote(variant, touched, commits);
+        self.keep(stuck);
+        Ok(refusals)
+    }
+
+    /// Remembers chains that could not be deleted, and says why.
+    fn keep(&mut self, stuck: Vec<Place>) {
+        for place in stuck {
+            let rules = remove::leads_to(&self.tools, &place).join(", ");
+            let (family, table) = (place.family, place.table().as_str());
+            let chain = place.chain.to_string();
+            if self.stuck.insert(place) {
+                tracing::warn!(
+                    chain, table, %family, rules,
+                    "a chain of ours that has to go is kept, empty: these rules of another program lead to it; remove them"
+                );
+            }
+        }
+    }
+
+    /// Whether somebody else may have changed what is ours. Where a table cannot be read, a closer look tells what is
+    /// missing; everything is compared from time to time.
+    pub fn is_touched(&mut self) -> bool {
+        let variant = self.tools.variant();
+        let touched = self.watch.is_touched(variant);
+        if !touched || self.shadow.is_read() || self.watch.is_old() {
+            return touched;
+        }
+        let (shadow, families) = (&self.shadow, &self.families);
+        self.watch.is_wrong(variant, || unread::is_lacking(shadow, families).unwrap_or(true))
+    }
+
+    /// Nothing of ours is there any more.
+    pub fn forget(&mut self) {
+        (self.shadow, self.stuck) = (Shadow::default(), Stuck::default());
+    }
+}
+
+fn deletion(place: &Place) -> String {
+    let (table, chain) = (place.table().as_str(), &place.chain);
+    format!("*{table}\n:{chain} - [0:0]\n-X {chain}\nCOMMIT\n")
+}
