@@ -38,6 +38,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("unknown_proxy_mode", || refused(&["--proxy-mode", "userspace"], "--proxy-mode")),
     Test::new("ipvs_is_not_built_yet", || refused(&["--proxy-mode", "ipvs"], "ipvs")),
     Test::new("unknown_iptables_variant", || refused(&["--iptables-variant", "best"], "--iptables-variant")),
+    Test::new("a_shadow_that_would_remove_rules", || refused(&["--shadow", "--cleanup"], "--shadow")),
     Test::new("bad_address_to_listen_on", || {
         refused(&["--metrics-bind-address", "localhost"], "--metrics-bind-address")
     }),

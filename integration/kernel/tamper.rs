@@ -76,8 +76,14 @@ fn repaired(script: &str) -> Result<()> {
         let before = repairs(stage)?;
         stage.node().nft(script).context("the test's own script")?;
         await_repair(stage, before)?;
-        let log = stage.log()?;
-        ensure!(log.contains("another program had changed our tables"), "no word of it in the log");
+        // The log is written by a thread of its own.
+        stage.soon("a word of it in the log", |stage| {
+            ensure!(
+                stage.log()?.contains("another program had changed our tables"),
+                "no word of it in the log"
+            );
+            Ok(())
+        })?;
         stage.reaches(POD, "10.96.0.10:80", Tcp, &["10.244.0.1:8080", "10.244.1.1:8080"])?;
         listable(stage.node())
     })

@@ -47,7 +47,7 @@ pub(crate) struct RunArgs {
     pub(crate) towpath: TowpathFlags,
     /// Write nothing: compare what towpath would do with what a running kube-proxy has programmed, and report the
     /// differences by Service.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["cleanup", "init_only", "write_config_to"])]
     pub(crate) shadow: bool,
 }
 

@@ -175,7 +175,7 @@ fn conntrack_socket() -> Option<Socket> {
 }
 
 /// Whatever still hangs then (a plugin, a disk, a log that nobody reads) is not waited for: the rules stay in any case.
-fn end_soon(in_order: bool) {
+pub(crate) fn end_soon(in_order: bool) {
     thread::spawn(move || {
         thread::sleep(LAST_CALL);
         std::process::exit(i32::from(!in_order));

@@ -14,7 +14,6 @@ mod watcher;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use admin::service_health::ServiceHealth;
 use anyhow::{Result, ensure};
@@ -27,15 +26,13 @@ use crate::board::Board;
 use crate::cli::RunArgs;
 use crate::events::Events;
 use crate::pages::HealthPages;
+use crate::run::end_soon;
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
 use crate::sync::{Message, QUEUE};
 use crate::{logging, modes, options, settings, signals, source};
 use report::{Report, ShadowPages};
 use watcher::Watcher;
-
-/// How long the process may take to end.
-const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// Compares until SIGTERM or SIGINT.
 pub(crate) fn run(args: &RunArgs, settings: Settings) -> Result<()> {
@@ -79,6 +76,7 @@ pub(crate) fn run(args: &RunArgs, settings: Settings) -> Result<()> {
     };
     let threads: Vec<_> = sources.iter().chain([&watcher]).collect();
     let result = until_stopped(&settings, listeners, restarts, &threads);
+    // A tool that hangs while kube-proxy's rules are read is not waited for.
     end_soon(result.is_ok());
     stopper.stop();
     let _ = to_sync.send(Message::Stop);
@@ -87,14 +85,6 @@ pub(crate) fn run(args: &RunArgs, settings: Settings) -> Result<()> {
     log.flush();
     ensure!(!panicked, "the thread that compares failed");
     result
-}
-
-/// A tool that hangs while kube-proxy's rules are read is not waited for.
-fn end_soon(in_order: bool) {
-    thread::spawn(move || {
-        thread::sleep(LAST_CALL);
-        std::process::exit(i32::from(!in_order));
-    });
 }
 
 /// Beside a kube-proxy, whose ports these are: addresses are listened on only if flags name them. Nothing is kept on

@@ -98,8 +98,11 @@ fn tampered_with(change: fn(&mut Scene), script: Script, deadline: Duration) -> 
         stage.progress()?;
         ensure!(start.elapsed() < deadline + Duration::from_secs(2), "only after {:?}", start.elapsed());
         stage.saved(variant)?.foreign().must_be(&foreign).context("rules of others")?;
-        let log = stage.log()?;
-        ensure!(log.contains("another program had changed our"), "no word of it in the log");
+        // The log is written by a thread of its own.
+        stage.soon("a word of it in the log", |stage| {
+            ensure!(stage.log()?.contains("another program had changed our"), "no word of it in the log");
+            Ok(())
+        })?;
         stage.reaches(POD, "10.96.0.10:80", Tcp, &BOTH)
     })
 }

@@ -239,7 +239,7 @@ impl Metrics {
         );
         r.register(
             "shadow_differences",
-            "With --shadow: lasting differences between kube-proxy's rules and what towpath would do",
+            "With --shadow: lasting differences between kube-proxy's rules and what towpath would do; -1: nothing was compared",
             self.shadow_differences.clone(),
         );
         self.registry.register_collector(Box::new(process::Process::new()));
