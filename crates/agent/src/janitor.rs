@@ -147,7 +147,7 @@ impl Shared {
         let dropped = std::mem::take(&mut state.dropped);
         state.trouble.retain(|(place, _)| Some(*place) != chore.place);
         if let (Err(error), false) = (result, dropped) {
-            let why = format!("{error:#}");
+            let why = crate::in_one_line(&error);
             if chore.fail(&why) {
                 state.trouble.extend(chore.place.map(|place| (place, why)));
                 state.chores.push_back(chore);
@@ -187,7 +187,7 @@ fn empty(place: Place) -> Result<()> {
         }
         Ok(None) => Ok(()),
         Err(error) if is_absent(&error) => {
-            tracing::debug!("{place} is not looked at: {error:#}");
+            tracing::debug!("{place} is not looked at: {}", crate::in_one_line(&error));
             Ok(())
         }
         Err(error) => Err(error),

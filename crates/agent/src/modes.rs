@@ -179,7 +179,13 @@ fn iptables(wanted: IptablesVariant) -> Result<(Opened, String)> {
     opened
         .is_installed()
         .with_context(|| format!("the {} variant of iptables cannot be used", variant.as_str()))?;
-    Ok((opened, format!("iptables, {} variant: {why}", variant.as_str())))
+    let only = match &opened {
+        Opened::Iptables(dataplane, _) if !dataplane.has_ipv6() => {
+            "; only IPv4 is programmed, since the kernel has no IPv6 or ip6tables is not installed"
+        }
+        _ => "",
+    };
+    Ok((opened, format!("iptables, {} variant: {why}{only}", variant.as_str())))
 }
 
 /// The mode that commands without a kernel take: what nobody asked for is nftables.

@@ -72,9 +72,13 @@ impl Iptables {
         let mut families = IpFamily::ALL.to_vec();
         if !tools.has(IpFamily::V6) || !host::has_ipv6() {
             families.pop();
-            tracing::info!("only IPv4 is programmed: the kernel has no IPv6, or ip6tables is not installed");
         }
         Self { kernel: Some(Kernel::new(tools, families)), ..Self::default() }
+    }
+
+    /// Whether IPv6 is programmed, as far as is known: the kernel has it, and ip6tables is installed.
+    pub fn has_ipv6(&self) -> bool {
+        self.kernel.as_ref().is_none_or(|kernel| kernel.families.contains(&IpFamily::V6))
     }
 
     /// Whose programs it uses; `None` without a kernel.
