@@ -6,6 +6,7 @@
 //! ci     what must hold before a merge: format, lints, test
 //! bench  how fast it is
 //! conformance  the source of Kubernetes objects against a real API server
+//! vm     test programs inside other kernels, by QEMU
 //! ```
 //!
 //! Nothing here is part of the program: no crate depends on this one.
@@ -18,6 +19,7 @@ mod counts;
 mod demo;
 mod packages;
 mod test;
+mod vm;
 mod wait;
 
 use std::net::SocketAddr;
@@ -64,6 +66,8 @@ enum Chore {
     },
     /// Test the source of Kubernetes objects against a real API server (see docs/conformance.md)
     Conformance(conformance::Options),
+    /// Run test programs inside Debian's kernels, in virtual machines (see docs/testing.md)
+    Vm(vm::Options),
     /// The HTTP server of a pod in the demo
     #[command(hide = true)]
     DemoServer {
@@ -100,6 +104,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Ci { skip_install } => ci::run(skip_install),
         Chore::Bench { args } => bench::run(&args),
         Chore::Conformance(options) => conformance::run(&options),
+        Chore::Vm(options) => vm::run(&options),
         Chore::DemoServer { name, listen } => demo::server::run(&name, listen),
         Chore::DemoLoad { targets } => demo::load::run(&targets),
     }

@@ -1,0 +1,108 @@
+//! `cargo xtask vm`: test programs inside Debian's kernels, which have what the kernel of this machine may lack
+//! (IPVS, ipset, dummy links).
+//!
+//! ```text
+//! tools    QEMU by apt, virtme-ng by pip               target/vm/venv
+//! kernel   Debian's package, unpacked                  target/vm/kernels
+//! build    cargo test --no-run, then stripped copies   target/vm/runs/PID
+//! machine  QEMU boots the kernel over the files of this machine, read only; a script runs the programs
+//! console  its lines -> events -> tally -> table       target/vm/runs/PID/KERNEL.log
+//! ```
+//!
+//! Nothing of the system is changed but for packages that are missing. There is no KVM, so a machine is about ten
+//! times slower than this one. A machine that dies, a program that selects no test and a test that fails are failures.
+
+mod apt;
+mod build;
+mod cache;
+mod console;
+mod kernel;
+mod machine;
+mod programs;
+mod report;
+mod script;
+mod tally;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::vm::build::Built;
+use crate::vm::cache::Cache;
+use crate::vm::machine::Machine;
+use crate::vm::programs::Program;
+use crate::vm::report::Run;
+
+/// What to run, and where.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Which of Debian's kernels, by the first two numbers of their version
+    #[arg(value_name = "KERNEL", default_values = ["6.12", "6.1"], value_parser = kernel::short_name)]
+    kernels: Vec<String>,
+    /// Show what would run, and why
+    #[arg(long)]
+    list: bool,
+    /// Run only programs whose name and arguments contain this
+    #[arg(long, value_name = "TEXT", conflicts_with = "program")]
+    filter: Option<String>,
+    /// Run this program in place of the usual ones; TARGET is `lib` or the name of an integration test
+    #[arg(long, value_name = "PACKAGE:TARGET", value_parser = programs::parse)]
+    program: Option<Program>,
+    /// Handed on to the program of --program: names to filter by, --exact, ...
+    #[arg(last = true, value_name = "ARGUMENT", requires = "program")]
+    args: Vec<String>,
+    /// Look for a newer kernel package than the unpacked one
+    #[arg(long)]
+    update: bool,
+    /// Where QEMU or a package cannot be had: say so, and succeed
+    #[arg(long)]
+    skip_unavailable: bool,
+    /// After how many minutes a machine is stopped
+    #[arg(long, value_name = "MINUTES", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+}
+
+/// Runs the programs in each kernel. The last line of the output is the count.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let programs = selected(options)?;
+    if options.list {
+        print!("{}", report::list(&options.kernels, &programs));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cache = Cache::open()?;
+    let vng = match tools::ensure(&cache) {
+        Err(error) if options.skip_unavailable => {
+            let why = format!("{error:#}");
+            let runs = options.kernels.iter().map(|kernel| Run::skipped(kernel, &why));
+            return Ok(report::close(&runs.collect::<Vec<_>>()));
+        }
+        vng => vng?,
+    };
+    let built = build::build(&cache.run, &programs)?;
+    let machine = Machine { cache, vng, minutes: options.limit };
+    let runs = options.kernels.iter().map(|kernel| in_kernel(&machine, options, kernel, &built));
+    Ok(report::close(&runs.collect::<Vec<_>>()))
+}
+
+fn selected(options: &Options) -> Result<Vec<Program>> {
+    if let Some(program) = &options.program {
+        return Ok(vec![Program { arguments: options.args.clone(), ..program.clone() }]);
+    }
+    let text = options.filter.as_deref().unwrap_or_default();
+    let chosen: Vec<_> =
+        programs::usual().into_iter().filter(|program| program.name().contains(text)).collect();
+    ensure!(!chosen.is_empty(), "--filter {text}: no program is called so; --list names them");
+    Ok(chosen)
+}
+
+/// One kernel after another: each machine wants 3 GiB.
+fn in_kernel(machine: &Machine, options: &Options, kernel: &str, programs: &[Built]) -> Run {
+    println!("\nLinux {kernel}");
+    match kernel::ensure(&machine.cache, kernel, options.update) {
+        Ok(image) => machine.run(kernel, &image, programs),
+        Err(error) if options.skip_unavailable => Run::skipped(kernel, &format!("{error:#}")),
+        Err(error) => Run::failed(kernel, &format!("{error:#}")),
+    }
+}
