@@ -65,13 +65,20 @@ impl Janitor {
 
     /// What a start finds: rules of ours in other modes than the one in force, and kube-proxy's.
     pub(crate) fn at_start(&self, in_force: Place) {
-        for place in Place::ALL.into_iter().filter(|place| *place != in_force) {
-            self.shared.add(Some(place), Box::new(move || empty(place)));
-        }
+        self.look_around(in_force);
         if self.takeover {
             let mut said = BTreeSet::new();
             self.shared.add(None, Box::new(move || take_over(&mut said)));
         }
+    }
+
+    /// Looks for rules of ours in other modes than the one in force. Another process of ours may have written them since: one
+    /// that was about to end when this one began.
+    pub(crate) fn look_around(&self, in_force: Place) {
+        let waiting: Vec<Option<Place>> = self.shared.lock().chores.iter().map(|chore| chore.place).collect();
+        let others =
+            Place::ALL.into_iter().filter(|place| *place != in_force && !waiting.contains(&Some(*place)));
+        others.for_each(|place| self.shared.add(Some(place), Box::new(move || empty(place))));
     }
 
     /// Removes the rules of an engine that was replaced.

@@ -46,7 +46,7 @@ enum State {
     Away { back: Receiver<Loaded>, waiting: Vec<Change>, settings: Option<Box<KubeProxyConfiguration>> },
 }
 
-type Loaded = (Box<dyn Driver>, Result<SyncReport, ApplyError>);
+type Loaded = (Box<dyn Driver>, Result<SyncReport, ApplyError>, Duration);
 
 /// What came of a step.
 pub(crate) enum Progress {
@@ -63,6 +63,8 @@ pub(crate) struct Arrival {
     pub(crate) engine: Box<dyn Driver>,
     /// What its first sync did.
     pub(crate) report: SyncReport,
+    /// How long that took.
+    pub(crate) took: Duration,
     pub(crate) late: Duration,
 }
 
@@ -102,7 +104,7 @@ impl Switch {
     pub(crate) fn abandon(&mut self) -> Option<Box<dyn Driver>> {
         match self.next.take()?.state {
             State::Here(engine) => Some(engine),
-            State::Away { back, .. } => back.recv().ok().map(|(engine, _)| engine),
+            State::Away { back, .. } => back.recv().ok().map(|(engine, ..)| engine),
         }
     }
 
@@ -144,8 +146,9 @@ impl Switch {
         let away = State::Away { back, waiting: Vec::new(), settings: None };
         let State::Here(mut engine) = std::mem::replace(&mut next.state, away) else { return None };
         let load = move || {
+            let started = Instant::now();
             let result = engine.sync();
-            let _ = send.send((engine, result));
+            let _ = send.send((engine, result, started.elapsed()));
         };
         match thread::Builder::new().name("switch".into()).spawn(load) {
             Ok(_) => None,
@@ -158,7 +161,7 @@ impl Switch {
     }
 
     /// It is back: what waited is taken in.
-    fn returned(&mut self, (mut engine, result): Loaded) -> Progress {
+    fn returned(&mut self, (mut engine, result, took): Loaded) -> Progress {
         let Some(mut next) = self.next.take() else { return Progress::Lost(Some(engine)) };
         let State::Away { waiting, settings, .. } = next.state else { return Progress::Lost(Some(engine)) };
         if waiting.len() > QUEUE {
@@ -167,7 +170,7 @@ impl Switch {
         waiting.into_iter().for_each(|change| engine.handle(change));
         settings.iter().for_each(|settings| apply(engine.as_mut(), settings));
         match result {
-            Ok(report) => Progress::Arrived(Box::new(Arrival { engine, report, late: next.late })),
+            Ok(report) => Progress::Arrived(Box::new(Arrival { engine, report, took, late: next.late })),
             Err(error) => {
                 next.at = Instant::now() + next.wait;
                 next.wait = (next.wait * 2).min(RETRY_LAST);

@@ -76,6 +76,8 @@ pub(crate) struct SyncLoop {
     look_cost: Duration,
     next_watch: Instant,
     foreign: bool,
+    /// When rules of ours in other modes are looked for again.
+    next_around: Instant,
     /// When what the kernel refused of single Services is tried again.
     next_refused: Option<Instant>,
     /// Frontends whose flows could not be cleaned yet, and when to try again.
@@ -130,6 +132,7 @@ impl SyncLoop {
             look_cost: Duration::MAX,
             next_watch: now,
             foreign: false,
+            next_around: now + guard::AROUND_FIRST,
             next_refused: None,
             flows_due: Vec::new(),
             next_flows: now,

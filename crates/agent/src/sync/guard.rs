@@ -9,6 +9,11 @@ pub(super) const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// How soon rules of single Services are tried again that the kernel refused: a module may have been loaded.
 const REFUSED_AGAIN: Duration = Duration::from_secs(300);
 
+/// How often somebody looks for rules of ours in other modes.
+const AROUND_EVERY: Duration = Duration::from_secs(300);
+/// The first such look after the start.
+pub(super) const AROUND_FIRST: Duration = Duration::from_secs(30);
+
 impl SyncLoop {
     /// Looks at everything when somebody else may have changed our rules, but not too often.
     pub(super) fn watch_kernel(&mut self) {
@@ -27,6 +32,16 @@ impl SyncLoop {
             self.engine.request_full();
         }
         self.try_refused_again(now);
+        self.look_around(now);
+    }
+
+    /// Now and then, unless another mode is about to be written.
+    fn look_around(&mut self, now: Instant) {
+        let begun = self.followers.first_sync.is_none() && self.switch.target().is_none();
+        if begun && now >= self.next_around {
+            self.next_around = now + AROUND_EVERY;
+            self.janitor.look_around(self.engine.place());
+        }
     }
 
     fn try_refused_again(&mut self, now: Instant) {

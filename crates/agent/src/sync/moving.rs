@@ -70,7 +70,7 @@ impl SyncLoop {
     }
 
     fn arrive(&mut self, arrival: Arrival) {
-        let Arrival { engine, report, late } = arrival;
+        let Arrival { engine, report, took, late } = arrival;
         let started = Instant::now();
         let left = std::mem::replace(&mut self.engine, engine);
         tracing::info!("{} is in force; the rules of {} go", self.engine.place(), left.place());
@@ -78,7 +78,7 @@ impl SyncLoop {
         self.board.state().move_error = None;
         (self.retry, self.rested, self.look_cost) = (None, started, Duration::MAX);
         self.foreign = false;
-        self.succeeded(report, Duration::ZERO);
+        self.succeeded(report, took);
         // The last changes first: the old rules have them already.
         if self.engine.has_work() {
             self.sync();
