@@ -100,11 +100,11 @@ impl Switch {
         }
     }
 
-    /// Gives the move up, and waits for its engine if it loads; what may have been programmed has to be removed.
+    /// Gives up a move that does not load; what may have been programmed has to be removed.
     pub(crate) fn abandon(&mut self) -> Option<Box<dyn Driver>> {
-        match self.next.take()?.state {
+        match self.next.take_if(|next| matches!(next.state, State::Here(_)))?.state {
             State::Here(engine) => Some(engine),
-            State::Away { back, .. } => back.recv().ok().map(|(engine, ..)| engine),
+            State::Away { .. } => None,
         }
     }
 
