@@ -32,7 +32,9 @@ pub enum Outcome {
 /// Something to say first, so that data flows both ways; an HTTP server can answer it too.
 const QUESTION: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
-/// Source ports are ours to choose: no flow ever meets an old flow's conntrack entry.
+/// Source ports are ours to choose: no flow meets an old flow's conntrack entry, unless a test sends more than
+/// [`PORTS`] within the two minutes that the kernel keeps them. A SYN may then be lost, in any mode and without rules too:
+/// masquerading may give the new flow a port that the server still has in TIME_WAIT.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 const FIRST_PORT: u16 = 40_000;
 const PORTS: u16 = 20_000;

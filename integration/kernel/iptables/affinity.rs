@@ -10,6 +10,7 @@ use testkit::scene::Scene;
 use testkit::wait;
 
 use crate::Test;
+use crate::affinity::timeout::connections_refresh;
 use crate::affinity::{FAMILIES, Family, settled, stage_with};
 use crate::stage::{Stage, ip};
 
@@ -80,19 +81,6 @@ fn timeout_expires() -> Result<()> {
         })?;
         let again = choices(stage, family, family.vip, 2)?;
         ensure!(first != again, "nobody was sent elsewhere: {again:?}");
-        Ok(())
-    })
-}
-
-/// With a timeout of 2 seconds, a client that connects all the time is held for longer than that.
-fn connections_refresh() -> Result<()> {
-    stage_with(set_timeout(2))?.play(|stage| {
-        let (client, start) = (FAMILIES[1].clients[0], Instant::now());
-        let first = settled(stage, client, FAMILIES[1].vip, 1)?;
-        while start.elapsed() < Duration::from_millis(5_000) {
-            let now = settled(stage, client, FAMILIES[1].vip, 5)?;
-            ensure!(now == first, "{client} was sent to {now} after {first}");
-        }
         Ok(())
     })
 }
