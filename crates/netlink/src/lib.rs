@@ -5,7 +5,7 @@
 //!   socket   one AF_NETLINK socket           (unsafe is allowed in this crate only)
 //!   nft      nf_tables: expressions, sets, transactions, dumps
 //!   conntrack  filtered dumps and deletion of flows
-//!   route    this node's addresses and the news of them; links
+//!   route    this node's addresses and the news of them; links; local routes
 //!   genl     numbers of generic netlink's families
 //!   ipvs     virtual and real servers, timeouts
 //!   ipset    names and members of sets, to recognise another program's

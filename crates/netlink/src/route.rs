@@ -1,10 +1,11 @@
 //! This network namespace's addresses, and the news of them (`linux/rtnetlink.h`, `linux/if_addr.h`); links by name,
-//! dummy links, and addresses on them (in `link`).
+//! dummy links, and addresses on them (in `link`); local routes of ours (in `local`).
 //!
 //! News and lists take two sockets: a list would swallow news that came between its parts. Open the
 //! [`AddressWatch`] before the first list, and nothing is missed.
 
 mod link;
+mod local;
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use crate::attr::{Attr, Attrs, Buffer};
 use crate::{NetlinkError, Reply, Socket};
 
 pub use link::{Link, add_address, addresses_of, create_dummy, delete_address, delete_link, link, set_up};
+pub use local::{LocalRoute, RouteWatch, TOWPATH_PROTOCOL, apply_local_routes, local_routes};
 
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;
@@ -193,7 +195,7 @@ mod tests {
         buffer.raw(&[family as u8, 24, header_flags, 253]);
         buffer.raw(&7u32.to_ne_bytes());
         attrs.iter().for_each(|(kind, payload)| buffer.put(*kind, payload));
-        address(&Reply { kind, flags: 0, sequence: 1, payload: buffer.bytes() })
+        address(&Reply { kind, flags: 0, sequence: 1, port: 0, payload: buffer.bytes() })
     }
 
     #[test]
@@ -231,7 +233,7 @@ mod tests {
         assert_eq!(read(libc::RTM_NEWADDR, libc::AF_INET6, 0, &attrs), None);
         assert_eq!(read(libc::RTM_NEWADDR, libc::AF_PACKET, 0, &attrs), None);
         assert_eq!(read(libc::RTM_NEWADDR, libc::AF_INET, 0, &[]), None);
-        let short = Reply { kind: libc::RTM_NEWADDR, flags: 0, sequence: 1, payload: &[2, 8] };
+        let short = Reply { kind: libc::RTM_NEWADDR, flags: 0, sequence: 1, port: 0, payload: &[2, 8] };
         assert_eq!(address(&short), None);
     }
 }

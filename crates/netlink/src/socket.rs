@@ -24,6 +24,8 @@ pub struct Reply<'a> {
     pub flags: u16,
     /// The sequence number of the request it answers.
     pub sequence: u32,
+    /// The port id of the socket it answers, or whose request is the reason for this news; 0 is the kernel itself.
+    pub port: u32,
     /// What follows the header.
     pub payload: &'a [u8],
 }
@@ -67,6 +69,26 @@ impl Socket {
         self.take_port()?;
         self.set(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group as i32)
             .map_err(|e| io_error("join a multicast group", e))
+    }
+
+    /// The kernel's number for this socket. News of what it changes carry it ([`Reply::port`]).
+    pub(crate) fn port(&self) -> Result<u32, NetlinkError> {
+        self.take_port()?;
+        // SAFETY: all zeroes are a valid value of this plain C struct.
+        let mut own: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        let mut length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes to `own`, a live plain C value of that size.
+        let result = unsafe {
+            let pointer = std::ptr::from_mut(&mut own).cast();
+            libc::getsockname(self.fd.as_raw_fd(), pointer, &mut length)
+        };
+        if result == 0 { Ok(own.nl_pid) } else { Err(last("ask for the port of a socket")) }
+    }
+
+    /// Has the kernel look at the header of a request for a list, and leave out what was not asked for. Kernels before
+    /// 4.20 do not know how: then all is told, and the caller filters.
+    pub(crate) fn filter_lists(&self, on: bool) {
+        let _ = self.set(libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, i32::from(on));
     }
 
     /// Sets how long [`Socket::receive`] waits; `None` waits for ever.
@@ -120,6 +142,7 @@ impl Socket {
                 kind: u16::from_ne_bytes([message[4], message[5]]),
                 flags: u16::from_ne_bytes([message[6], message[7]]),
                 sequence: u32::from_ne_bytes([message[8], message[9], message[10], message[11]]),
+                port: u32::from_ne_bytes([message[12], message[13], message[14], message[15]]),
                 payload: &message[HEADER..],
             });
             rest = rest.get(align(size)..).unwrap_or(&[]);

@@ -47,7 +47,7 @@ fn told(flow: &Flow, protocol: u8, put_zone: impl FnOnce(&mut Buffer)) -> Vec<u8
 }
 
 fn read(payload: &[u8]) -> Option<Flow> {
-    flow(&Reply { kind: CT_NEW, flags: 0, sequence: 1, payload })
+    flow(&Reply { kind: CT_NEW, flags: 0, sequence: 1, port: 0, payload })
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn other_protocols_and_other_messages_are_no_flows() {
     let payload = told(&v4_flow(), 1, |_| {});
     assert_eq!(read(&payload), None);
     let payload = told(&v4_flow(), 17, |_| {});
-    assert_eq!(flow(&Reply { kind: CT_DELETE, flags: 0, sequence: 1, payload: &payload }), None);
+    assert_eq!(flow(&Reply { kind: CT_DELETE, flags: 0, sequence: 1, port: 0, payload: &payload }), None);
 }
 
 #[test]

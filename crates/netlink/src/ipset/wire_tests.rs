@@ -19,7 +19,7 @@ fn told(kind: u16, attrs: impl FnOnce(&mut Buffer)) -> Vec<u8> {
 }
 
 fn reply(kind: u16, payload: &[u8]) -> Reply<'_> {
-    Reply { kind, flags: 2, sequence: 9, payload }
+    Reply { kind, flags: 2, sequence: 9, port: 0, payload }
 }
 
 /// An address with the bit of its byte order, as the kernel puts it (`NLA_F_NET_BYTEORDER`).

@@ -95,7 +95,7 @@ mod tests {
         let mut payload = (-errno).to_ne_bytes().to_vec();
         payload.extend([0; 16]);
         let kind = libc::NLMSG_ERROR as u16;
-        tally.take(&Reply { kind, flags: 0x100, sequence, payload: &payload });
+        tally.take(&Reply { kind, flags: 0x100, sequence, port: 0, payload: &payload });
     }
 
     #[test]

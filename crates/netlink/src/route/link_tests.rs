@@ -4,7 +4,7 @@ fn told(kind: u16, attrs: impl FnOnce(&mut Buffer)) -> Option<Link> {
     let mut buffer = Buffer::default();
     put_ifinfomsg(&mut buffer, 7, libc::IFF_UP as u32 | 0x82);
     attrs(&mut buffer);
-    read(&Reply { kind, flags: 0, sequence: 1, payload: buffer.bytes() })
+    read(&Reply { kind, flags: 0, sequence: 1, port: 0, payload: buffer.bytes() })
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn a_link_tells_its_kind() {
 fn anything_else_is_no_link() {
     assert_eq!(told(libc::RTM_DELLINK, |b| b.put_str(IFLA_IFNAME, "eth0")), None);
     assert_eq!(told(libc::RTM_NEWLINK, |_| {}), None);
-    let short = Reply { kind: libc::RTM_NEWLINK, flags: 0, sequence: 1, payload: &[0; 15] };
+    let short = Reply { kind: libc::RTM_NEWLINK, flags: 0, sequence: 1, port: 0, payload: &[0; 15] };
     assert_eq!(read(&short), None);
 }
 

@@ -48,7 +48,7 @@ fn question(question: Question<'_>, flag: i32) -> Vec<u8> {
 }
 
 fn told(payload: &[u8]) -> Reply<'_> {
-    Reply { kind: FAMILY, flags: 2, sequence: 9, payload }
+    Reply { kind: FAMILY, flags: 2, sequence: 9, port: 0, payload }
 }
 
 /// `ipvsadm -A -t 10.96.0.1:443 -s rr -p 10800`; it pads the address, which makes no difference to the kernel.
