@@ -41,3 +41,8 @@ fn under_nftables() {
 fn under_iptables() {
     try_all::<Explained>(Mode::Iptables);
 }
+
+#[test]
+fn under_ipvs() {
+    try_all::<Explained>(Mode::Ipvs);
+}

@@ -52,6 +52,7 @@ pub fn service() -> impl Strategy<Value = Service> {
             affinity_seconds,
             health_check_node_port: 0,
             other_proxy: oddity == 2,
+            balance: Default::default(),
             ports,
         }
     })

@@ -57,6 +57,7 @@ pub(crate) fn service(n: u32) -> Change {
         affinity_seconds: None,
         health_check_node_port: 0,
         other_proxy: false,
+        balance: Default::default(),
         ports: vec![ServicePort { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 0 }],
     }))
 }

@@ -27,6 +27,7 @@ const LIVE: &[&str] = &[
     "detectLocalMode",
     "iptables.localhostNodePorts",
     "iptables.masqueradeAll",
+    "ipvs.scheduler",
     "logging.verbosity",
     "mode",
     "nftables.masqueradeAll",
@@ -105,7 +106,7 @@ mod tests {
             live_changes(&old, &new)
         };
         let lists = |c: LiveChanges| (c.live.join(" "), c.restart.join(" "), c.without_effect.join(" "));
-        let table: [(Change, &str, &str, &str); 12] = [
+        let table: [(Change, &str, &str, &str); 15] = [
             (|_| (), "", "", ""),
             (|s| s.proxy.cluster_cidr = "10.0.0.0/8".into(), "clusterCIDR", "", ""),
             (|s| s.proxy.conntrack.min = 0, "conntrack.min", "", ""),
@@ -113,6 +114,9 @@ mod tests {
             (|s| s.proxy.logging.verbosity = 4, "logging.verbosity", "", ""),
             (|s| s.proxy.logging.format = "json".into(), "", "logging.format", ""),
             (|s| s.proxy.mode = "ipvs".into(), "mode", "", ""),
+            (|s| s.proxy.ipvs.scheduler = "lc".into(), "ipvs.scheduler", "", ""),
+            (|s| s.proxy.ipvs.strict_arp = true, "", "ipvs.strictARP", ""),
+            (|s| s.towpath.ipvs_drain_timeout = GoDuration::ZERO, "", "ipvsDrainTimeout", ""),
             (|s| s.proxy.iptables.masquerade_bit = 1, "", "iptables.masqueradeBit", ""),
             (|s| s.proxy.winkernel.enable_dsr = true, "", "", "winkernel.enableDSR"),
             (|s| s.towpath.snapshot.after = GoDuration::ZERO, "", "snapshot.after", ""),

@@ -146,11 +146,6 @@ impl KubeProxyConfiguration {
         self.node_port_addresses.iter().filter_map(|text| node_port_address(text).ok()).flatten().collect()
     }
 
-    /// The CIDRs of `ipvs.excludeCIDRs`.
-    pub fn ipvs_exclude_cidrs(&self) -> Vec<IpNet> {
-        self.ipvs.exclude_cidrs.iter().filter_map(|text| parse_net(text).ok()).collect()
-    }
-
     /// Whether a feature gate is given, and how.
     pub fn gate(&self, name: &str) -> Option<bool> {
         self.feature_gates.get(name).copied()

@@ -104,19 +104,20 @@ pub struct KubeProxyIpvsConfiguration {
     pub sync_period: GoDuration,
     /// As in `iptables`. Default 0. Meaningless here.
     pub min_sync_period: GoDuration,
-    /// The kernel's name of the scheduler, at most 15 bytes; empty (default) = `rr`.
+    /// The name of a [`model::Scheduler`]; empty (default) = `rr`. Checked in mode ipvs only.
     pub scheduler: String,
     /// CIDRs whose virtual servers are not ours, so never removed. Default none.
     #[serde(rename = "excludeCIDRs")]
     pub exclude_cidrs: Vec<String>,
-    /// Set `arp_ignore` to 1 and `arp_announce` to 2: nobody answers ARP for kube-ipvs0. Default false.
+    /// Set `arp_ignore` to 1 and `arp_announce` to 2: ARP is answered for an address only on the link that has it.
+    /// Default false.
     #[serde(rename = "strictARP")]
     pub strict_arp: bool,
-    /// Idle TCP connections; 0 (default) = leave the kernel's value.
+    /// Idle TCP connections, at most [`IPVS_TIMEOUT_LIMIT`](crate::IPVS_TIMEOUT_LIMIT); 0 (default) = leave the kernel's value.
     pub tcp_timeout: GoDuration,
-    /// TCP connections after a FIN; 0 (default) = leave the kernel's value.
+    /// TCP connections after a FIN, as above; 0 (default) = leave the kernel's value.
     pub tcp_fin_timeout: GoDuration,
-    /// UDP; 0 (default) = leave the kernel's value.
+    /// UDP, as above; 0 (default) = leave the kernel's value.
     pub udp_timeout: GoDuration,
 }
 

@@ -27,6 +27,9 @@ pub struct TowpathConfiguration {
     pub takeover: bool,
     /// Which iptables is used in mode iptables. Default `auto`.
     pub iptables_variant: IptablesVariant,
+    /// How long, in mode ipvs, connections to an endpoint that was removed may go on before they end; not negative.
+    /// Default 15m; 0 = they end at once. kube-proxy waits without a limit.
+    pub ipvs_drain_timeout: GoDuration,
 }
 
 /// The variant of iptables.
@@ -75,6 +78,7 @@ impl Default for TowpathConfiguration {
             events: true,
             takeover: true,
             iptables_variant: IptablesVariant::Auto,
+            ipvs_drain_timeout: GoDuration::from_secs(15 * 60),
         }
     }
 }
@@ -99,6 +103,7 @@ impl TowpathConfiguration {
             problems.add("snapshot.path", snapshot.path.display(), message);
         }
         not_negative("snapshot.after", snapshot.after, &mut problems);
+        not_negative("ipvsDrainTimeout", self.ipvs_drain_timeout, &mut problems);
         if !self.startup_taint.is_empty() && !is_taint_key(&self.startup_taint) {
             let message =
                 "is not the key of a taint: write one as in example.com/not-ready, without value and effect";

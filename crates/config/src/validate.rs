@@ -2,7 +2,8 @@
 //! kernel.
 //!
 //! Stricter than kube-proxy, where a value could never work:
-//! * names of interfaces have at most 15 bytes and no wildcard; the name of an IPVS scheduler is a name.
+//! * names of interfaces have at most 15 bytes and no wildcard;
+//! * in mode ipvs, the scheduler is one that Linux ships, and no timeout is above what the kernel takes.
 //!
 //! More tolerant, where nothing depends on it:
 //! * an unknown feature gate is a warning, and the alpha options of the log need no gate;
@@ -62,7 +63,7 @@ fn modes(config: &KubeProxyConfiguration, problems: &mut Problems) {
         problems.add("mode", &config.mode, message);
     }
     if runs(config, ProxyMode::Ipvs) {
-        ipvs(config, problems);
+        crate::ipvs::validate(config, problems);
     }
 }
 
@@ -71,29 +72,6 @@ fn runs(config: &KubeProxyConfiguration, mode: ProxyMode) -> bool {
     match config.proxy_mode() {
         Some(given) => given == mode,
         None => mode != ProxyMode::Ipvs,
-    }
-}
-
-fn ipvs(config: &KubeProxyConfiguration, problems: &mut Problems) {
-    let ipvs = &config.ipvs;
-    for (field, timeout) in [
-        ("ipvs.tcpTimeout", ipvs.tcp_timeout),
-        ("ipvs.tcpFinTimeout", ipvs.tcp_fin_timeout),
-        ("ipvs.udpTimeout", ipvs.udp_timeout),
-    ] {
-        not_negative(field, timeout, problems);
-    }
-    for (i, text) in ipvs.exclude_cidrs.iter().enumerate() {
-        if model::parse_net(text).is_err() {
-            let message = "is not a CIDR: write one as in 10.0.0.0/8";
-            problems.add(format!("ipvs.excludeCIDRs[{i}]"), text, message);
-        }
-    }
-    let scheduler = &ipvs.scheduler;
-    let is_name = scheduler.len() <= 15 && scheduler.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !is_name {
-        let message = "is not the name of a scheduler: write the kernel's name, such as rr, lc or mh";
-        problems.add("ipvs.scheduler", scheduler, message);
     }
 }
 

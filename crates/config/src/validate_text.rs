@@ -5,7 +5,7 @@ use model::IpFamily;
 
 use crate::problem::Problems;
 use crate::proxy::KubeProxyConfiguration;
-use crate::reading::{LocalMode, NodePortAddress, node_port_address};
+use crate::reading::{LocalMode, NodePortAddress, ProxyMode, node_port_address};
 
 /// One CIDR, or one of each family.
 pub(crate) fn cluster_cidrs(text: &str, problems: &mut Problems) {
@@ -81,10 +81,6 @@ pub(crate) fn version(text: &str, problems: &mut Problems) {
     }
 }
 
-/// The schedulers that Linux ships (net/netfilter/ipvs, 6.x).
-const SCHEDULERS: &[&str] =
-    &["rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"];
-
 /// Sentences about settings that are allowed and rarely meant.
 pub(crate) fn advice(config: &KubeProxyConfiguration) -> Vec<String> {
     let mut all = crate::gates::unknown(config);
@@ -108,11 +104,11 @@ pub(crate) fn advice(config: &KubeProxyConfiguration) -> Vec<String> {
                 .into(),
         );
     }
-    let scheduler = config.ipvs.scheduler.as_str();
-    if !scheduler.is_empty() && !SCHEDULERS.contains(&scheduler) {
-        all.push(format!(
-            "ipvs.scheduler: {scheduler} is not a scheduler that Linux ships, check its spelling"
-        ));
+    // In mode ipvs it is refused.
+    if config.proxy_mode() != Some(ProxyMode::Ipvs)
+        && let Some(message) = crate::ipvs::unknown_scheduler(config)
+    {
+        all.push(format!("ipvs.scheduler: {:?} {message}", config.ipvs.scheduler));
     }
     all.extend(odd_node_name(config));
     all

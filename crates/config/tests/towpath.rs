@@ -13,7 +13,7 @@ fn read(body: &str) -> Result<Settings, Problems> {
 fn defaults() {
     let config = read("").unwrap().towpath;
     assert_eq!(config, TowpathConfiguration::default());
-    let text = "apiVersion: towpath.dev/v1alpha1\nevents: true\niptablesVariant: auto\nkind: TowpathConfiguration\nmanifests: \"\"\n\
+    let text = "apiVersion: towpath.dev/v1alpha1\nevents: true\niptablesVariant: auto\nipvsDrainTimeout: 15m0s\nkind: TowpathConfiguration\nmanifests: \"\"\n\
         snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\ntakeover: true\n";
     assert_eq!(config.to_yaml(), text);
 }
@@ -36,6 +36,7 @@ fn refused() {
             "snapshot: {path: x}",
             "snapshot.path: x: is not an absolute path: write one as in /var/lib/towpath/snapshot",
         ),
+        ("ipvsDrainTimeout: -1s", "ipvsDrainTimeout: -1s: is negative: write 0s or more"),
         ("snapshot: {after: -1s}", "snapshot.after: -1s: is negative: write 0s or more"),
         (
             "snapshot: {after: 5}",
@@ -54,9 +55,12 @@ fn refused() {
 
 #[test]
 fn accepted() {
-    for body in
-        ["startupTaint: towpath.dev/not-ready", "startupTaint: agent", "snapshot: {enabled: false, path: ''}"]
-    {
+    for body in [
+        "startupTaint: towpath.dev/not-ready",
+        "startupTaint: agent",
+        "snapshot: {enabled: false, path: ''}",
+        "ipvsDrainTimeout: 0s",
+    ] {
         read(body).unwrap();
     }
     let warnings = read("manifests: /x").unwrap().warnings;
@@ -64,4 +68,18 @@ fn accepted() {
         warnings.iter().any(|w| w == "manifests is given, and not read: source is kubernetes"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn the_drain_timeout_and_its_flag() {
+    use towpath_config::GoDuration;
+    let document = "apiVersion: towpath.dev/v1alpha1\nkind: TowpathConfiguration\nipvsDrainTimeout: 90s\n";
+    for (document, flag, want) in
+        [(None, None, 900), (Some(document), None, 90), (Some(document), Some(30), 30), (None, Some(0), 0)]
+    {
+        let flags =
+            TowpathFlags { ipvs_drain_timeout: flag.map(GoDuration::from_secs), ..TowpathFlags::default() };
+        let settings = load(document, &KubeProxyFlags::default(), &flags).unwrap();
+        assert_eq!(settings.towpath.ipvs_drain_timeout, GoDuration::from_secs(want), "{flag:?}");
+    }
 }

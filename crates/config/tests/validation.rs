@@ -43,6 +43,11 @@ fn refused() {
             &["ipvs.tcpTimeout: -1s: is negative", "ipvs.excludeCIDRs[1]: x: is not a CIDR"],
         ),
         ("mode: ipvs\nipvs: {scheduler: 'rr rr'}", &["ipvs.scheduler: rr rr: is not the name"]),
+        ("mode: ipvs\nipvs: {scheduler: LC}", &["ipvs.scheduler: LC: is not the name of a scheduler"]),
+        (
+            "mode: ipvs\nipvs: {udpTimeout: 597h}",
+            &["ipvs.udpTimeout: 597h0m0s: is more than the kernel takes"],
+        ),
         ("configSyncPeriod: -1s", &["configSyncPeriod: -1s: must be above 0"]),
         ("bindAddress: node-1", &["bindAddress: node-1: is not an IP address"]),
         ("healthzBindAddress: 0.0.0.0:0", &["healthzBindAddress: 0.0.0.0:0: \"0\" is not a port"]),
@@ -125,7 +130,10 @@ fn advice() {
         ),
         ("nodePortAddresses: [10.0.0.0/8]", "nodePortAddresses names no IPv6 CIDR"),
         ("mode: ''", "no clusterCIDR: local pods cannot be told"),
-        ("ipvs: {scheduler: nonsense}", "ipvs.scheduler: nonsense is not a scheduler that Linux ships"),
+        (
+            "ipvs: {scheduler: nonsense}",
+            "ipvs.scheduler: \"nonsense\" is not the name of a scheduler: Linux ships no such scheduler, use one of rr, wrr",
+        ),
         ("hostnameOverride: $(NODE_NAME)", "hostnameOverride: $(node_name) cannot be the name of a Node"),
         (
             "winkernel: {enableDSR: true}\nportRange: 1-2",

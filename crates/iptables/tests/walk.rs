@@ -74,6 +74,7 @@ fn service(n: u16) -> Service {
         affinity_seconds: None,
         health_check_node_port: 0,
         other_proxy: false,
+        balance: Default::default(),
         ports: vec![ServicePort { name: "p".into(), protocol: Protocol::Tcp, port: 80, node_port }],
     }
 }

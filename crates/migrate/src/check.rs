@@ -46,15 +46,14 @@ fn not_checked(view: &View<'_>) -> Vec<String> {
         "traffic: whether anybody uses a port or an address that changes;",
         "the nodes: their addresses, their kernel (towpath asks it at its start), their sysctls, their firewall;",
         "NetworkPolicies and the CNI plugin; programs that read kube-proxy's rules or metrics;",
-        "annotations, and labels other than service-proxy-name, of Services;",
+        "annotations of Services other than towpath.dev/, and labels other than service-proxy-name;",
         "other configurations of kube-proxy than this one, and flags of its command that the configuration has not.",
     ]
     .map(String::from)
     .into();
     if view.to == ProxyMode::Ipvs {
-        let text =
-            "towpath's mode ipvs is not in this release: only what is the same in all modes was looked at.";
-        all.insert(0, text.into());
+        let text = "the nodes' kernels: whether they have IPVS and the modules of its schedulers, which mode ipvs needs;";
+        all.insert(2, text.into());
     }
     if view.config.chooses_mode() && view.to == ProxyMode::Nftables {
         let text = "nodes whose kernel has not all that mode nftables needs: as mode is left open, they run iptables;";
@@ -62,7 +61,7 @@ fn not_checked(view: &View<'_>) -> Vec<String> {
     }
     if view.services.is_empty() {
         all.insert(0, "No Service was read, so nothing is said about Services.".into());
-    } else if view.store.service_cidrs().is_empty() && view.to == ProxyMode::Nftables {
+    } else if view.store.service_cidrs().is_empty() && view.to != ProxyMode::Iptables {
         all.push(
             "No ServiceCIDR was read: what happens to unused addresses of Services cannot be told.".into(),
         );

@@ -105,9 +105,14 @@ pub(crate) fn has_node_port(service: &Service) -> bool {
     service.ports.iter().any(|port| port.node_port != 0)
 }
 
+/// Whether it has an externalIP or a load balancer's address.
+pub(crate) fn has_external_address(service: &Service) -> bool {
+    service.families().any(|family| !service.external_addresses(family).is_empty())
+}
+
 /// Whether somebody outside of the cluster can address one of its ports.
 pub(crate) fn is_external(service: &Service) -> bool {
-    has_node_port(service) || service.families().any(|f| !service.external_addresses(f).is_empty())
+    has_node_port(service) || has_external_address(service)
 }
 
 pub(crate) fn is_local(policy: TrafficPolicy) -> bool {

@@ -5,13 +5,13 @@
 mod common;
 
 use common::{S, report, service};
-use model::TrafficPolicy;
+use model::{Scheduler, TrafficPolicy};
 use resolve::Mode;
 
 /// What is found on any cluster, from each mode to nftables.
 const IPTABLES: &str = "config-is-followed cluster-ip-other-ports conntrack-invalid forward-accept leftovers \
                         rule-readers metrics tcp-reset route-localnet pages";
-const IPVS: &str = "mode-refused kube-ipvs-interface cluster-ip-ping ipvs-host-chains ipvs-connections ipvs-sysctls \
+const IPVS: &str = "kube-ipvs-interface cluster-ip-ping ipvs-host-chains ipvs-connections ipvs-sysctls \
                     config-is-followed forward-accept leftovers rule-readers metrics ipvs-round-robin tcp-reset pages";
 const NFTABLES: &str = "config-is-followed leftovers rule-readers metrics tcp-reset pages";
 
@@ -41,6 +41,8 @@ const INTERNAL_LOCAL: fn() -> Vec<S> = || {
     ]
 };
 
+/// It has annotations of mode ipvs.
+const WEIGHTED: fn() -> Vec<S> = || vec![service("web").scheduled(Scheduler::Lc)];
 const COMPETING: fn() -> Vec<S> =
     || vec![service("a").external("192.0.2.7"), service("b").external("192.0.2.7")];
 const ONE_RANGE: fn() -> Vec<S> = || {
@@ -138,6 +140,7 @@ const CASES: &[Case] = &[
     case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset affinity-timeout"),
     // nftables
     case("mode: nftables", NONE, ""),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", WEIGHTED, "ipvs-annotations-unused"),
     case("mode: nftables\nclusterCIDR: 10.244.0.0/16", LOAD_BALANCER, ""),
     case("mode: nftables\niptables: {masqueradeAll: true, masqueradeBit: 10}", NONE, ""),
     case(
@@ -151,7 +154,7 @@ const CASES: &[Case] = &[
 
 /// What is found on any cluster, from each mode to iptables.
 const IPTABLES_TO_IPTABLES: &str = "config-is-followed rule-readers metrics leftovers tcp-reset pages";
-const IPVS_TO_IPTABLES: &str = "mode-refused kube-ipvs-interface cluster-ip-ping ipvs-host-chains \
+const IPVS_TO_IPTABLES: &str = "kube-ipvs-interface cluster-ip-ping ipvs-host-chains \
      ipvs-connections ipvs-sysctls \
      config-is-followed cluster-ip-not-refused conntrack-invalid-dropped rule-readers metrics leftovers \
      ipvs-round-robin tcp-reset pages";
@@ -214,6 +217,7 @@ const TO_IPTABLES: &[Case] = &[
     case("mode: ipvs\nconntrack: {tcpBeLiberal: true}", NONE, "-conntrack-invalid-dropped"),
     // nftables
     case("mode: nftables\nclusterCIDR: 10.244.0.0/16", PLAIN, ""),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", WEIGHTED, "ipvs-annotations-unused"),
     case(
         "mode: nftables\nclusterCIDR: 10.244.0.0/16",
         LOAD_BALANCER,
@@ -246,6 +250,68 @@ const TO_IPTABLES: &[Case] = &[
         "nodeport-localhost settings-without-meaning",
     ),
 ];
+
+/// What is found on any cluster, from each mode to ipvs.
+const IPTABLES_TO_IPVS: &str = "config-is-followed cluster-ip-other-ports conntrack-invalid forward-accept leftovers \
+     rule-readers metrics tcp-reset route-localnet pages ipvs-input-chain ipvs-per-service ipvs-scheduling vip-ping";
+const IPVS_TO_IPVS: &str = "config-is-followed kube-ipvs-interface ipvs-drain forward-accept leftovers rule-readers metrics \
+     ipvs-node-source ipvs-per-service ipvs-stays tcp-reset pages";
+const NFTABLES_TO_IPVS: &str = "config-is-followed leftovers rule-readers metrics tcp-reset pages ipvs-input-chain \
+     ipvs-per-service ipvs-scheduling vip-ping";
+
+const TO_IPVS: &[Case] = &[
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", PLAIN, ""),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", NODE_PORT, "nodeport-localhost"),
+    case(
+        "mode: iptables\nclusterCIDR: 10.244.0.0/16\niptables: {localhostNodePorts: false}",
+        LOAD_BALANCER,
+        "health-check-accept vip-other-ports -route-localnet",
+    ),
+    case("mode: iptables\niptables: {masqueradeAll: true, masqueradeBit: 10}", NONE, ""),
+    case("mode: iptables\niptables: {syncPeriod: 10s}", NONE, "sync-period"),
+    case(
+        "mode: iptables\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary]",
+        STICKY_NODE_PORT,
+        "affinity-reset affinity-per-frontend affinity-longer",
+    ),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", EXTERNAL, "external-ips vip-other-ports"),
+    case("mode: iptables\nclusterCIDR: 10.244.0.0/16", || vec![service("dns").udp()], ""),
+    // From ipvs hardly anything differs.
+    case("mode: ipvs", NONE, ""),
+    case("mode: ipvs\nipvs: {scheduler: sh, strictARP: true, tcpTimeout: 10m, syncPeriod: 10s}", NONE, ""),
+    case("mode: ipvs\nipvs: {excludeCIDRs: [10.1.0.0/16]}", NONE, "ipvs-exclude-cidrs"),
+    case("mode: ipvs\niptables: {masqueradeAll: true, masqueradeBit: 10}", NONE, ""),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", NODE_PORT, ""),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", STICKY_NODE_PORT, ""),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", WEIGHTED, ""),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", INTERNAL_LOCAL, "internal-local-leak"),
+    case("mode: ipvs\nclusterCIDR: 10.244.0.0/16", LOAD_BALANCER, "external-local-leak health-check-accept"),
+    // nftables
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", PLAIN, ""),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", NODE_PORT, "nodeport-all-addresses"),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16",
+        LOAD_BALANCER,
+        "nodeport-all-addresses health-check-all-addresses vip-other-ports",
+    ),
+    case("mode: nftables\nclusterCIDR: 10.244.0.0/16", STICKY, "affinity-reset affinity-longer"),
+    case(
+        "mode: nftables\nnftables: {masqueradeAll: true, masqueradeBit: 10, syncPeriod: 10s}",
+        NONE,
+        "masquerade-all masquerade-bit sync-period",
+    ),
+    case(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16\nfeatureGates: {KubeProxyNFTablesLocalhostNodePorts: true}\n\
+         nodePortAddresses: [10.0.0.0/8, 127.0.0.0/8]",
+        NODE_PORT,
+        "nodeport-localhost settings-without-meaning",
+    ),
+];
+
+#[test]
+fn to_ipvs() {
+    compare(TO_IPVS, Mode::Ipvs, [IPTABLES_TO_IPVS, IPVS_TO_IPVS, NFTABLES_TO_IPVS]);
+}
 
 #[test]
 fn to_nftables() {
@@ -284,8 +350,10 @@ fn compare(cases: &[Case], to: Mode, [iptables, ipvs, nftables]: [&str; 3]) {
 /// What a swap without another mode must not break.
 #[test]
 fn nothing_breaks_from_a_mode_to_the_same() {
-    for (mode, to) in [("iptables", Mode::Iptables), ("nftables", Mode::Nftables)] {
-        for services in [NODE_PORT, LOAD_BALANCER, STICKY_NODE_PORT, INTERNAL_LOCAL, COMPETING, ONE_RANGE] {
+    for (mode, to) in [("iptables", Mode::Iptables), ("nftables", Mode::Nftables), ("ipvs", Mode::Ipvs)] {
+        // With internalTrafficPolicy Local, kube-proxy's mode ipvs itself is known to be wrong.
+        let local = if to == Mode::Ipvs { PLAIN } else { INTERNAL_LOCAL };
+        for services in [NODE_PORT, LOAD_BALANCER, STICKY_NODE_PORT, local, COMPETING, ONE_RANGE] {
             let found = report(&format!("mode: {mode}\nclusterCIDR: 10.244.0.0/16"), to, &services());
             assert!(!found.breaks(), "{mode}: {}", found.text());
         }
@@ -305,14 +373,21 @@ fn unused_addresses_of_service_cidrs_are_found_where_the_cidrs_are_known() {
 }
 
 #[test]
-fn a_mode_of_towpath_that_is_to_come_is_said_to_be_unchecked() {
-    for from in ["mode: nftables", "mode: iptables", "mode: ipvs"] {
-        let report = report(from, Mode::Ipvs, &[service("web")]);
-        assert_eq!(report.findings[0].id, "mode-refused", "{from}");
-        assert!(report.not_checked[0].contains("not in this release"), "{:?}", report.not_checked);
+fn what_the_kernels_have_is_said_to_be_unchecked() {
+    for (to, said) in [(Mode::Ipvs, true), (Mode::Nftables, false), (Mode::Iptables, false)] {
+        let report = report("mode: ipvs", to, &[service("web")]);
+        let found = report.not_checked.iter().any(|line| line.contains("IPVS"));
+        assert_eq!(found, said, "{to:?}: {:?}", report.not_checked);
     }
-    let report = report("mode: iptables", Mode::Iptables, &[service("web")]);
-    assert!(report.not_checked.iter().all(|line| !line.contains("release")), "{:?}", report.not_checked);
+}
+
+#[test]
+fn the_scheduler_is_named() {
+    for (config, want) in [("", "ipvs.scheduler: rr"), ("ipvs: {scheduler: lc}", "ipvs.scheduler: lc")] {
+        let report = report(&format!("mode: iptables\n{config}"), Mode::Ipvs, &[service("web")]);
+        let finding = report.findings.iter().find(|f| f.id == "ipvs-scheduling").unwrap();
+        assert_eq!(finding.subjects, [want]);
+    }
 }
 
 #[test]

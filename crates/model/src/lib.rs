@@ -10,6 +10,7 @@
 //! * [`Store::apply`] costs O(the change), never O(all Services).
 
 mod address;
+mod balance;
 mod change;
 mod intern;
 mod names;
@@ -19,6 +20,7 @@ mod slice;
 mod store;
 
 pub use address::{AddressError, parse_ip, parse_net};
+pub use balance::{Balance, Scheduler, SchedulerError};
 pub use change::{Change, Problem, Subject};
 pub use intern::Interner;
 pub use names::{EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};
+use crate::{Balance, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};
 
 /// `spec.type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct Service {
     pub health_check_node_port: u16,
     /// The label `service.kubernetes.io/service-proxy-name` is set: another proxy's work.
     pub other_proxy: bool,
+    /// How its connections are spread, where the dataplane can choose.
+    pub balance: Balance,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
 }

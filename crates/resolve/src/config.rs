@@ -1,6 +1,7 @@
 //! The settings that change what a Service means.
 
 use ipnet::IpNet;
+use model::Scheduler;
 
 /// The dataplane, where behaviour differs between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,6 +76,8 @@ pub struct ProxyConfig {
     pub masquerade_bit: u8,
     /// Honour hints for nodes (feature gate PreferSameTrafficDistribution, GA in Kubernetes 1.35).
     pub node_hints: bool,
+    /// Mode ipvs: the scheduler of Services that name none (`--ipvs-scheduler`).
+    pub scheduler: Scheduler,
 }
 
 impl Default for ProxyConfig {
@@ -87,6 +90,7 @@ impl Default for ProxyConfig {
             localhost_nodeports: true,
             masquerade_bit: 14,
             node_hints: true,
+            scheduler: Scheduler::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use model::{
     EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePort, ServicePortName, Store,
 };
 
+use crate::elsewhere::elsewhere;
 use crate::exclude::excluded;
 use crate::route::policy_view;
 use crate::scope::localhost_nodeports;
@@ -73,7 +74,8 @@ pub struct Explanation {
     pub verdict: PacketVerdict,
     /// Why, in a sentence's words.
     pub reason: String,
-    /// The endpoints that it may reach, each with the same probability; sorted.
+    /// The endpoints that it may reach; sorted. Each has the same probability, but for mode ipvs with another scheduler
+    /// than `rr`, which `reason` names.
     pub endpoints: Vec<EndpointAddr>,
     /// Whether its source is rewritten.
     pub masquerade: Masquerade,
@@ -86,7 +88,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    fn of(verdict: PacketVerdict, reason: impl Into<String>) -> Self {
+    pub(crate) fn of(verdict: PacketVerdict, reason: impl Into<String>) -> Self {
         Self {
             verdict,
             reason: reason.into(),
@@ -102,7 +104,7 @@ impl Explanation {
 /// Explains one packet from the same decisions that a dataplane programs.
 pub fn explain(store: &Store, config: &ProxyConfig, packet: &Packet) -> Explanation {
     let ask = Ask::new(store, config, packet);
-    ask.vip().or_else(|| ask.node_port()).unwrap_or_else(|| ask.elsewhere())
+    ask.vip().or_else(|| ask.node_port()).unwrap_or_else(|| elsewhere(store, config, packet))
 }
 
 struct Ask<'a> {
@@ -138,11 +140,11 @@ impl<'a> Ask<'a> {
             _ => self.external(&route),
         };
         // nf_tables marks by address alone: the address may be the ClusterIP of another port's Service.
-        if self.config.mode == Mode::Nftables && self.store.is_cluster_ip(to.ip) {
+        if self.by_nf_tables() && self.store.is_cluster_ip(to.ip) {
             masquerade |= self.masquerades_cluster_ips();
         }
-        // nf_tables drops before DNAT; the others refuse first where there is no endpoint at all.
-        if blocked && (self.config.mode == Mode::Nftables || *decision != Decision::Reject) {
+        // nf_tables drops before DNAT; mode iptables refuses first where there is no endpoint at all.
+        if blocked && (self.by_nf_tables() || *decision != Decision::Reject) {
             let reason = format!("{} is in no range of loadBalancerSourceRanges", self.packet.from);
             let mut answer = Explanation::of(PacketVerdict::Drop, reason);
             answer.service = Some(route.name.clone());
@@ -165,27 +167,6 @@ impl<'a> Ask<'a> {
         Some(self.answer(&service, &route, key, decision, masquerade, local_only))
     }
 
-    /// No frontend: the VIP's other ports, addresses that could be VIPs, health checks, or nothing of ours.
-    fn elsewhere(&self) -> Explanation {
-        let Packet { to, protocol, .. } = *self.packet;
-        let facts = self.store.facts();
-        let health = self.store.health_check_service(to.port).filter(|_| protocol == Protocol::Tcp);
-        if let Some(service) = health.filter(|_| self.config.mode != Mode::Nftables && facts.owns(to.ip)) {
-            return Explanation::of(PacketVerdict::Accept, format!("healthCheckNodePort of {service}"));
-        }
-        let reserved = self.store.service_cidrs().iter().any(|net| net.contains(&to.ip));
-        match self.config.mode {
-            Mode::Nftables | Mode::Ipvs if self.store.is_cluster_ip(to.ip) => Explanation::of(
-                PacketVerdict::Reject,
-                "a ClusterIP, but no Service has this port and protocol",
-            ),
-            Mode::Nftables if reserved => {
-                Explanation::of(PacketVerdict::Drop, "in a ServiceCIDR, but no Service has this address")
-            }
-            _ => Explanation::of(PacketVerdict::None, "no Service has this address, port and protocol"),
-        }
-    }
-
     fn route(&self, key: &FrontendKey) -> Option<(NamespacedName, Route)> {
         let service = self.store.winner(key)?.clone();
         let routes = resolve(self.store, self.config, &service).routes;
@@ -199,6 +180,11 @@ impl<'a> Ask<'a> {
             .and_then(|e| e.service.as_ref())
             .is_some_and(|s| s.internal_policy == model::TrafficPolicy::Local);
         (&route.internal, self.masquerades_cluster_ips(), local_only)
+    }
+
+    /// Modes nftables and ipvs have the same nf_tables objects for all that is not load balancing.
+    fn by_nf_tables(&self) -> bool {
+        self.config.mode != Mode::Iptables
     }
 
     /// Traffic to a ClusterIP is masqueraded unless it is known to come from a pod of this node.
@@ -225,7 +211,7 @@ impl<'a> Ask<'a> {
         local_only: bool,
     ) -> Explanation {
         let (verdict, reason) = match decision {
-            Decision::Dnat(list) => (PacketVerdict::Dnat, format!("one of {} endpoints", list.len())),
+            Decision::Dnat(list) => (PacketVerdict::Dnat, self.chosen(route, key, list)),
             Decision::Reject => (PacketVerdict::Reject, "the Service has no usable endpoint".into()),
             Decision::Drop => (
                 PacketVerdict::Drop,
@@ -242,6 +228,18 @@ impl<'a> Ask<'a> {
             service: Some(route.name.clone()),
             frontend: Some(key),
         }
+    }
+
+    /// In mode ipvs, the scheduler chooses; for local pods and the node itself, that is so under `externalTrafficPolicy: Local`
+    /// only where they get the same endpoints as everybody. Where they do not, nf_tables chooses at random before IPVS.
+    fn chosen(&self, route: &Route, key: FrontendKey, list: &[EndpointAddr]) -> String {
+        let count = format!("one of {} endpoints", list.len());
+        let is_cluster_ip = |ip| route.vips.iter().any(|vip| vip.ip == ip && vip.kind == VipKind::ClusterIp);
+        let internal = matches!(key, FrontendKey::Vip { ip, .. } if is_cluster_ip(ip));
+        if self.config.mode != Mode::Ipvs || (!internal && route.external.endpoints() != list) {
+            return count;
+        }
+        format!("{count}, by scheduler {}", route.balance.scheduler.unwrap_or(self.config.scheduler))
     }
 
     /// A packet from elsewhere to an endpoint on this node's own address (a pod on the host's network) never passes

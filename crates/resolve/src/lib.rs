@@ -14,6 +14,7 @@
 mod candidates;
 mod choose;
 mod config;
+mod elsewhere;
 mod exclude;
 mod explain;
 mod local;

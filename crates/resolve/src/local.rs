@@ -102,6 +102,7 @@ mod tests {
             internal_policy: TrafficPolicy::Cluster,
             affinity_seconds: None,
             other_proxy: false,
+            balance: Default::default(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use model::{
-    EndpointAddr, FrontendKey, IpFamily, NamespacedName, Service, ServiceEntry, ServicePort, ServicePortName,
-    Store,
+    Balance, EndpointAddr, FrontendKey, IpFamily, NamespacedName, Service, ServiceEntry, ServicePort,
+    ServicePortName, Store,
 };
 use rustc_hash::FxHashSet;
 
@@ -83,6 +83,8 @@ pub struct Route {
     pub serving: Arc<[EndpointAddr]>,
     /// The Service's `healthCheckNodePort`, if load balancers ask this node for its health; the same in all its Routes.
     pub health_check_port: Option<u16>,
+    /// How its connections are spread, as the Service asks for it (mode ipvs); the same in all its Routes.
+    pub balance: Balance,
 }
 
 impl Route {
@@ -169,6 +171,7 @@ fn route(
             .collect(),
         serving: serving(&found),
         health_check_port: service.has_health_check().then_some(service.health_check_node_port),
+        balance: service.balance.clone(),
     }
 }
 

@@ -22,6 +22,10 @@ use crate::StopSignal;
 /// How soon a list that changes kept interrupting is tried again, in milliseconds.
 const RETRY: u16 = 1000;
 
+/// kube-proxy's link in mode ipvs: what it has are VIPs of Services, no addresses of the node. It may be there when towpath
+/// takes over.
+const VIPS: &str = "kube-ipvs0";
+
 /// Why [`Addresses`] cannot start or go on. The addresses that were reported last stay in force.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressesError {
@@ -64,7 +68,7 @@ impl Addresses {
         Ok(Self { watch, query, reported: Vec::new() })
     }
 
-    /// Sends all addresses, loopback included, then [`Change::Synced`]. Call it once, before [`Self::run`].
+    /// Sends all addresses, loopback included but not those of `kube-ipvs0`, then [`Change::Synced`]. Call it once, before [`Self::run`].
     /// Addresses that wait for duplicate address detection, or failed it, are left out.
     ///
     /// # Errors
@@ -123,7 +127,10 @@ impl Addresses {
     }
 
     fn list(&mut self) -> Result<Vec<IpAddr>, NetlinkError> {
-        route::addresses(&mut self.query).map(usable)
+        let vips = route::link(&mut self.query, VIPS)?.map(|link| link.index);
+        let mut listed = route::addresses(&mut self.query)?;
+        listed.retain(|address| Some(address.index) != vips);
+        Ok(usable(listed))
     }
 
     fn report(

@@ -217,3 +217,25 @@ fn an_object_moves_between_files() {
     });
     assert_eq!(running.settle(&scratch), [""; 0]);
 }
+
+#[test]
+fn an_annotation_alone_is_a_change() {
+    let scratch = Scratch::new();
+    let annotated = |scheduler: &str| {
+        format!(
+            "kind: Service\nmetadata:\n  name: web\n  annotations: {{towpath.dev/scheduler: {scheduler}}}\n\
+             spec: {{clusterIP: None, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    scratch.write("a.yaml", annotated("lc"));
+    let (mut running, first) = Running::start(&scratch.0);
+    assert_eq!(first[0], "service default/web 80");
+    scratch.write("a.yaml", annotated("sh"));
+    assert_eq!(running.settle(&scratch), ["service default/web 80"]);
+    scratch.write("a.yaml", annotated("7"));
+    let mut seen = running.settle(&scratch);
+    seen.sort();
+    let problem =
+        "problem a.yaml | Service default/web | metadata.annotations[towpath.dev/scheduler] | \"7\": ";
+    assert_starts(&seen, &[problem, "service default/web 80"]);
+}

@@ -138,7 +138,7 @@ pub struct KubeProxyFlags {
     /// CIDRs of virtual servers that are not ours, comma-separated.
     #[arg(long, allow_hyphen_values = true, value_name = "LIST", value_delimiter = ',')]
     pub ipvs_exclude_cidrs: Option<Vec<String>>,
-    /// Answer no ARP for kube-ipvs0. Default: false.
+    /// Answer ARP for an address only on the link that has it (mode ipvs). Default: false.
     #[arg(
         long, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean

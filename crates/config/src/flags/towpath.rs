@@ -48,6 +48,9 @@ pub struct TowpathFlags {
     /// Which iptables mode iptables uses; auto = the kubelet's. Default: auto.
     #[arg(long, value_enum)]
     pub iptables_variant: Option<IptablesVariant>,
+    /// How long connections to a removed endpoint may go on in mode ipvs; 0 = they end at once. Default: 15m.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
+    pub ipvs_drain_timeout: Option<GoDuration>,
 }
 
 impl TowpathFlags {
@@ -66,6 +69,7 @@ impl TowpathFlags {
         set(&self.events, &mut config.events);
         set(&self.takeover, &mut config.takeover);
         set(&self.iptables_variant, &mut config.iptables_variant);
+        set(&self.ipvs_drain_timeout, &mut config.ipvs_drain_timeout);
     }
 }
 

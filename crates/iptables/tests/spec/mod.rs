@@ -78,6 +78,7 @@ pub fn service(spec: &ServiceSpec) -> Service {
         affinity_seconds: sticky.then(|| spec.affinity_timeout.unwrap_or(10_800)),
         health_check_node_port: spec.health_check_node_port.unwrap_or(0),
         other_proxy: false,
+        balance: Default::default(),
         ports: spec.ports.iter().map(service_port).collect(),
     }
 }

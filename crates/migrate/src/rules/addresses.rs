@@ -2,7 +2,7 @@
 
 use model::{IpFamily, Service};
 
-use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPVS_AND_NFTABLES, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPVS_AND_NFTABLES, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{View, always, some};
 
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "cluster-ip-other-ports",
         severity: Differs,
         from: IPTABLES,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "other ports of a ClusterIP are refused",
         why: "kube-proxy's mode iptables leaves such packets alone: they follow the routes of the node.",
         remedy: "Look for programs that use a ClusterIP with a port that its Service does not have.",
@@ -42,9 +42,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "cluster-ip-unused",
         severity: Differs,
         from: IPTABLES_AND_IPVS,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "packets to addresses of these ServiceCIDRs that no Service has are dropped",
-        why: "kube-proxy's other modes leave them alone: they follow the routes of the node.",
+        why: "kube-proxy's modes iptables and ipvs leave them alone: they follow the routes of the node.",
         remedy: "See that no host outside of the cluster has an address in them.",
         subjects: |view| some(view.store.service_cidrs().iter().map(ToString::to_string).collect()),
     },

@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "conntrack-invalid",
         severity: Differs,
         from: IPTABLES,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "packets that connection tracking calls INVALID are not dropped",
         why: "They can reach a client untranslated, which resets its connection; kube-proxy's mode iptables drops them. \
               It counts them in kubeproxy_iptables_ct_state_invalid_dropped_packets_total.",
@@ -33,10 +33,10 @@ pub(super) const RULES: &[Rule] = &[
         id: "forward-accept",
         severity: Differs,
         from: IPTABLES_AND_IPVS,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "nothing accepts forwarded Service traffic for a host firewall",
-        why: "kube-proxy accepts it in KUBE-FORWARD. Mode nftables has no such rule, and could not overrule another \
-              table's drop. It counts where FORWARD has the policy DROP (Docker sets it) or firewalld runs.",
+        why: "kube-proxy accepts it in KUBE-FORWARD. towpath has no such rule in modes nftables and ipvs, and could not \
+              overrule another table's drop. It counts where FORWARD has the policy DROP (Docker sets it) or firewalld runs.",
         remedy: "Accept traffic from and to the pods' CIDRs in the host's own firewall.",
         subjects: always,
     },
@@ -44,9 +44,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "health-check-accept",
         severity: Differs,
         from: IPTABLES_AND_IPVS,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "nothing opens healthCheckNodePorts in a host firewall",
-        why: "kube-proxy accepts them in INPUT. Mode nftables has no such rule.",
+        why: "kube-proxy accepts them in INPUT. towpath has no such rule in modes nftables and ipvs.",
         remedy: "Accept these ports in the host's own firewall, where there is one.",
         subjects: |view| view.services(Service::has_health_check),
     },
@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "route-localnet",
         severity: Note,
         from: IPTABLES,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "the sysctl route_localnet stays 1 until the next boot",
         why: "kube-proxy sets it for NodePorts on localhost. It makes loopback addresses reachable from the network, but \
               for the rules that forbid it in KUBE-FIREWALL, which stay.",

@@ -1,6 +1,8 @@
-//! What only kube-proxy's mode ipvs does.
+//! What kube-proxy's mode ipvs does, and what becomes of it.
 
-use super::{BUILT, IPVS, Rule};
+use model::Balance;
+
+use super::{ANY, IPTABLES_AND_NFTABLES, IPVS, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{Subjects, View, always, is_external, is_local, setting, settings, some};
 
@@ -9,11 +11,11 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-scheduler",
         severity: Breaks,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "the scheduler is not there: endpoints are chosen at random",
         why: "Only IPVS has least connections (lc, wlc, sed, nq) and hashing (sh, dh, mh, lblc, lblcr).",
-        remedy: "Stay with kube-proxy until towpath's mode ipvs is released, or, where sh or mh keep a client at one \
-                 endpoint, set sessionAffinity ClientIP on those Services.",
+        remedy: "Take towpath's mode ipvs, or, where sh or mh keep a client at one endpoint, set sessionAffinity ClientIP \
+                 on those Services.",
         subjects: |view| {
             let scheduler = view.config.ipvs.scheduler.as_str();
             setting(!is_round_robin(scheduler), &format!("ipvs.scheduler: {scheduler}"))
@@ -23,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-round-robin",
         severity: Note,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "endpoints are chosen at random, not in turn",
         why: "Both give each endpoint the same share of new connections.",
         remedy: "",
@@ -33,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "internal-local-leak",
         severity: Breaks,
         from: IPVS,
-        to: BUILT,
+        to: ANY,
         title: "internalTrafficPolicy Local is kept: without an endpoint on the node, traffic is dropped",
         why: "For Services that are also reachable from outside, kube-proxy's mode ipvs sends it to other nodes then.",
         remedy: "Run an endpoint on each node where clients are, or set internalTrafficPolicy Cluster.",
@@ -43,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "external-local-leak",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: ANY,
         title: "externalTrafficPolicy Local is kept: without an endpoint on the node, traffic is dropped",
         why: "kube-proxy's mode ipvs sends traffic from outside to other nodes then, with the client's address. Pods of \
               the node and the node itself reach all endpoints now, not only those of their node.",
@@ -54,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "kube-ipvs-interface",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "addresses of Services are no addresses of the node",
         why: "kube-proxy's mode ipvs binds every ClusterIP, externalIP and load balancer address to kube-ipvs0. Programs \
               that bind to one, announce them by BGP or ARP, or look for them there find none.",
@@ -62,10 +64,22 @@ pub(super) const RULES: &[Rule] = &[
         subjects: always,
     },
     Rule {
+        id: "kube-ipvs-interface",
+        severity: Differs,
+        from: IPVS,
+        to: IPVS,
+        title: "addresses of Services are no addresses of the node",
+        why: "kube-proxy binds every ClusterIP, externalIP and load balancer address to kube-ipvs0. towpath has local routes \
+              in their place (ip route show table local proto 107), one for a whole ServiceCIDR: programs can still bind to \
+              such an address, but those that announce addresses of links by BGP or ARP find none.",
+        remedy: "Look at speakers of BGP and ARP, and keepalived.",
+        subjects: always,
+    },
+    Rule {
         id: "cluster-ip-ping",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "ClusterIPs do not answer ping",
         why: "They answered because they were addresses of kube-ipvs0. Now nobody has them.",
         remedy: "Let monitoring connect to the Service's port.",
@@ -75,7 +89,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-host-chains",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "traffic from elsewhere to Services passes the host's FORWARD chain, not INPUT",
         why: "IPVS takes it on its way into the host. towpath translates it before the host routes it.",
         remedy: "Look at host firewalls and policies for the host: rules for Services belong into FORWARD.",
@@ -85,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-connections",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "connections from before the swap are IPVS's, and end with it",
         why: "The kernel goes on with them as long as IPVS has its virtual servers and kube-ipvs0 its addresses. towpath \
               removes both after its first sync.",
@@ -97,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-timeouts",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "timeouts of IPVS do not count",
         why: "Connections are kept by connection tracking alone, with its timeouts.",
         remedy: "Use conntrack.tcpEstablishedTimeout, conntrack.udpTimeout and conntrack.udpStreamTimeout; for \
@@ -115,7 +129,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-exclude-cidrs",
         severity: Note,
         from: IPVS,
-        to: BUILT,
+        to: ANY,
         title: "kube-proxy --cleanup would delete the virtual servers that excludeCIDRs protects",
         why: "kube-proxy's cleanup empties IPVS, whatever excludeCIDRs says. towpath removes only virtual servers that \
               kube-ipvs0 or kube-proxy's ipsets name.",
@@ -126,16 +140,67 @@ pub(super) const RULES: &[Rule] = &[
         id: "ipvs-sysctls",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "sysctls of mode ipvs are not set any more",
         why: "kube-proxy's mode ipvs sets net.ipv4.ip_forward to 1 at each start, and with strictARP arp_ignore to 1 and \
-              arp_announce to 2. towpath sets none of them; they stay until the next boot.",
+              arp_announce to 2. towpath sets none of them in this mode; they stay until the next boot.",
         remedy: "See that the host sets ip_forward itself. Nothing here needs strictARP.",
         subjects: |view| {
             let mut all = vec!["net.ipv4.ip_forward".to_owned()];
             all.extend(view.config.ipvs.strict_arp.then(|| "ipvs.strictARP".to_owned()));
             Some(all)
         },
+    },
+    Rule {
+        id: "ipvs-drain",
+        severity: Differs,
+        from: IPVS,
+        to: IPVS,
+        title: "connections to endpoints that are gone end after 15 minutes at the latest",
+        why: "kube-proxy keeps a TCP endpoint with weight 0 until its last connection ends, and forgets that when it restarts. \
+              towpath keeps SCTP so too, remembers it over a restart, and has a deadline.",
+        remedy: "Write another ipvsDrainTimeout (--ipvs-drain-timeout) where connections must live longer.",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-node-source",
+        severity: Note,
+        from: IPVS,
+        to: IPVS,
+        title: "connections of the node itself to Services begin with the node's own address",
+        why: "kube-ipvs0 has the Service's address, so with kube-proxy that is the source until it is masqueraded.",
+        remedy: "",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-stays",
+        severity: Note,
+        from: IPVS,
+        to: IPVS,
+        title: "mode ipvs stays: kube-proxy removes it in Kubernetes 1.43",
+        why: "The gate KubeProxyIPVS goes off by default in 1.40 (KEP-5495). towpath has no gate for it.",
+        remedy: "",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-per-service",
+        severity: Note,
+        from: ANY,
+        to: IPVS,
+        title: "a Service can have a scheduler and weights of its own",
+        why: "The annotations towpath.dev/scheduler and towpath.dev/weights say so; ipvs.scheduler is for the others.",
+        remedy: "",
+        subjects: always,
+    },
+    Rule {
+        id: "ipvs-annotations-unused",
+        severity: Note,
+        from: ANY,
+        to: IPTABLES_AND_NFTABLES,
+        title: "annotations towpath.dev/scheduler and towpath.dev/weights count in mode ipvs only",
+        why: "The other modes choose each endpoint with the same probability.",
+        remedy: "",
+        subjects: |view| view.services(|s| s.balance != Balance::default()),
     },
 ];
 

@@ -7,6 +7,7 @@ mod node_ports;
 mod operation;
 mod policy;
 mod settings;
+mod to_ipvs;
 
 use config::ProxyMode;
 
@@ -36,15 +37,14 @@ pub(crate) const NFTABLES: &[ProxyMode] = &[ProxyMode::Nftables];
 pub(crate) const IPTABLES_AND_IPVS: &[ProxyMode] = &[ProxyMode::Iptables, ProxyMode::Ipvs];
 pub(crate) const IPTABLES_AND_NFTABLES: &[ProxyMode] = &[ProxyMode::Iptables, ProxyMode::Nftables];
 pub(crate) const IPVS_AND_NFTABLES: &[ProxyMode] = &[ProxyMode::Ipvs, ProxyMode::Nftables];
-/// The modes of towpath that are in this release.
-pub(crate) const BUILT: &[ProxyMode] = IPTABLES_AND_NFTABLES;
 
 /// Every rule, in the order in which findings of one severity are told.
 pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
-    let groups: [&'static [Rule]; 7] = [
+    let groups: [&'static [Rule]; 8] = [
         settings::RULES,
         node_ports::RULES,
         ipvs::RULES,
+        to_ipvs::RULES,
         addresses::RULES,
         policy::RULES,
         host::RULES,
@@ -75,7 +75,7 @@ mod tests {
     fn the_page_has_the_table_of_findings() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate-from-kube-proxy.md");
         let page = std::fs::read_to_string(path).unwrap();
-        let is_row = |line: &&str| line.starts_with("| `") && line.matches('|').count() == 9;
+        let is_row = |line: &&str| line.starts_with("| `") && line.matches('|').count() == 12;
         let rows: Vec<&str> = page.lines().filter(is_row).collect();
         let mut seen = BTreeSet::new();
         let want: Vec<String> = all().filter(|rule| seen.insert(rule.id)).map(row).collect();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn row(first: &Rule) -> String {
-        let pairs = [ProxyMode::Nftables, ProxyMode::Iptables].into_iter();
+        let pairs = [ProxyMode::Nftables, ProxyMode::Iptables, ProxyMode::Ipvs].into_iter();
         let cells = pairs.flat_map(|to| ANY.iter().map(move |from| cell(first.id, *from, to)));
         format!("| `{}` | {} | {} |", first.id, cells.collect::<Vec<_>>().join(" | "), first.title)
     }

@@ -6,7 +6,7 @@ use model::{IpFamily, Service};
 
 use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPVS_AND_NFTABLES, NFTABLES, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
-use crate::view::{Subjects, View, has_node_port, some};
+use crate::view::{Subjects, View, has_external_address, has_node_port, some};
 
 const ON_LOOPBACK: &str = "NodePorts do not answer on loopback addresses";
 
@@ -15,9 +15,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "nodeport-localhost",
         severity: Breaks,
         from: IPTABLES,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: ON_LOOPBACK,
-        why: "kube-proxy's mode iptables serves them on 127.0.0.0/8 (localhostNodePorts); mode nftables does not.",
+        why: "kube-proxy's mode iptables serves them on 127.0.0.0/8 (localhostNodePorts); no other mode does.",
         remedy: "Let programs on the node use its address, or the ClusterIP. kube-proxy counts such packets in \
                  kubeproxy_iptables_localhost_nodeports_accepted_packets_total: 0 on every node is nobody.",
         subjects: |view| {
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "nodeport-localhost",
         severity: Breaks,
         from: NFTABLES,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: ON_LOOPBACK,
         why: "The gate KubeProxyNFTablesLocalhostNodePorts is on and nodePortAddresses names loopback addresses, so \
               kube-proxy serves them with a TCP proxy; towpath has none.",
@@ -105,10 +105,10 @@ pub(super) const RULES: &[Rule] = &[
         id: "nodeport-all-addresses",
         severity: Breaks,
         from: NFTABLES,
-        to: IPTABLES,
+        to: IPTABLES_AND_IPVS,
         title: "NodePorts answer on every address of each node",
-        why: "nodePortAddresses is empty. In mode iptables that is every address that the node has, those of load \
-              balancers too; in mode nftables the Node's first address of each family.",
+        why: "nodePortAddresses is empty. In modes iptables and ipvs that is every address that the node has, those \
+              of load balancers too; in mode nftables the Node's first address of each family.",
         remedy: "Nothing changes on nodes with one address of each family. Otherwise write nodePortAddresses: [primary].",
         subjects: |view| view.services_if(view.default_node_ports(), has_node_port),
     },
@@ -116,7 +116,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "health-check-all-addresses",
         severity: Differs,
         from: NFTABLES,
-        to: IPTABLES,
+        to: IPTABLES_AND_IPVS,
         title: "healthCheckNodePorts answer on every address of each node",
         why: "nodePortAddresses also says where the servers listen, and its default differs between the modes.",
         remedy: "See nodeport-all-addresses.",
@@ -133,10 +133,6 @@ pub(super) const RULES: &[Rule] = &[
         subjects: open_families,
     },
 ];
-
-fn has_external_address(service: &Service) -> bool {
-    service.families().any(|family| !service.external_addresses(family).is_empty())
-}
 
 fn nets(view: &View<'_>) -> Vec<IpNet> {
     let selectors = view.config.node_port_selectors().into_iter();

@@ -2,7 +2,7 @@
 
 use config::ProxyMode;
 
-use super::{ANY, BUILT, IPTABLES, IPVS, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_NFTABLES, IPVS, NFTABLES, Rule};
 use crate::report::Severity::{Differs, Note};
 use crate::view::{Subjects, View};
 
@@ -10,14 +10,14 @@ const OLD_RULES: &str = "what kube-proxy has left in the kernel is removed after
 const REMOVE: &str = "--takeover=false leaves it; towpath cleanup --kube-proxy removes it later.";
 const READERS: &str = "programs that read kube-proxy's rules find none";
 const FIND: &str = "Let them ask /debug/rules?format=json or towpath explain, or read the table towpath (mode \
-                    nftables) or the chains TOWPATH-* (mode iptables).";
+                    nftables) or towpath-ipvs (mode ipvs), or the chains TOWPATH-* (mode iptables).";
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "leftovers",
         severity: Note,
         from: IPTABLES,
-        to: BUILT,
+        to: ANY,
         title: OLD_RULES,
         why: "What towpath does not translate would meet the KUBE- chains: a Service that goes, or loses its last \
               endpoint, would be sent to the endpoints it had.",
@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "leftovers",
         severity: Note,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: OLD_RULES,
         why: "While kube-ipvs0 keeps the addresses, and IPVS its virtual servers, a Service that goes may still be \
               answered, by the endpoints it had.",
@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "leftovers",
         severity: Note,
         from: NFTABLES,
-        to: BUILT,
+        to: ANY,
         title: OLD_RULES,
         why: "What towpath does not translate would meet them: a Service that goes, or loses its last endpoint, would be \
               sent to the endpoints it had; source ranges of before would still drop.",
@@ -49,10 +49,31 @@ pub(super) const RULES: &[Rule] = &[
         subjects: |_| names(&["table ip kube-proxy", "table ip6 kube-proxy"]),
     },
     Rule {
+        id: "leftovers",
+        severity: Note,
+        from: IPVS,
+        to: IPVS,
+        title: OLD_RULES,
+        why: "kube-proxy's virtual servers are taken over with their connections; those that no Service asks for are drained. \
+              kube-ipvs0, the chains and the ipsets have no use any more.",
+        remedy: REMOVE,
+        subjects: |_| names(&["kube-ipvs0", "chains KUBE-* of iptables", "ipsets KUBE-*"]),
+    },
+    Rule {
+        id: "rule-readers",
+        severity: Differs,
+        from: IPVS,
+        to: IPVS,
+        title: READERS,
+        why: "There are no sets and chains KUBE-* any more. ipvsadm and metrics of IPVS show virtual servers as before.",
+        remedy: FIND,
+        subjects: |_| names(&["ipset", "iptables-save", "KUBE-* chains"]),
+    },
+    Rule {
         id: "rule-readers",
         severity: Differs,
         from: IPTABLES,
-        to: BUILT,
+        to: ANY,
         title: READERS,
         why: "There are no chains KUBE-SERVICES, KUBE-SVC-* and KUBE-SEP-* any more.",
         remedy: FIND,
@@ -62,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "rule-readers",
         severity: Differs,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: READERS,
         why: "There are no virtual servers and no sets KUBE-* any more.",
         remedy: FIND,
@@ -72,7 +93,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "rule-readers",
         severity: Differs,
         from: NFTABLES,
-        to: BUILT,
+        to: ANY,
         title: READERS,
         why: "The tables ip kube-proxy and ip6 kube-proxy are not written any more.",
         remedy: FIND,
@@ -82,7 +103,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "metrics",
         severity: Differs,
         from: ANY,
-        to: BUILT,
+        to: ANY,
         title: "metrics that do not exist any more",
         why: "They count what towpath does not have. The other kubeproxy_ metrics have kept names and labels.",
         remedy: "Change alerts and dashboards: kubeproxy_sync_proxy_rules_nftables_sync_failures_total counts syncs that \

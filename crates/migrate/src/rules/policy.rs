@@ -2,7 +2,7 @@
 
 use model::{Protocol, Service};
 
-use super::{ANY, BUILT, IPTABLES, IPTABLES_AND_NFTABLES, IPVS, IPVS_AND_NFTABLES, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_NFTABLES, IPVS, IPVS_AND_NFTABLES, Rule};
 use crate::report::Severity::{Differs, Note};
 use crate::view::{always, has_several_frontends};
 
@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "affinity-per-frontend",
         severity: Differs,
         from: IPTABLES_AND_NFTABLES,
-        to: NFTABLES,
+        to: IPVS_AND_NFTABLES,
         title: "session affinity is kept for each frontend of a port",
         why: "A client that uses the ClusterIP and the nodePort of one port may get two endpoints. kube-proxy's modes \
               iptables and nftables share the choice, its mode ipvs does not.",
@@ -43,27 +43,19 @@ pub(super) const RULES: &[Rule] = &[
         id: "affinity-timeout",
         severity: Note,
         from: IPVS,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "sessions are forgotten at timeoutSeconds after the last new connection",
         why: "IPVS keeps them as long as any connection lives, in steps of a minute.",
         remedy: "Raise timeoutSeconds where sessions must survive one long connection.",
         subjects: |view| view.services(has_affinity),
     },
-    Rule {
-        id: "affinity-reset",
-        severity: Differs,
-        from: ANY,
-        to: BUILT,
-        title: "the swap forgets sessions: each client is balanced once anew",
-        why: "Which endpoint a client had is in kube-proxy's own kernel objects.",
-        remedy: "Swap when that is acceptable; so is each way back.",
-        subjects: |view| view.services(has_affinity),
-    },
+    AFFINITY_RESET,
+    Rule { from: IPTABLES_AND_NFTABLES, to: IPVS, ..AFFINITY_RESET },
     Rule {
         id: "tcp-reset",
         severity: Note,
         from: ANY,
-        to: BUILT,
+        to: ANY,
         title: "TCP to a Service without endpoints is refused with a reset, not with ICMP",
         why: "Clients see the same error, ECONNREFUSED, and sooner over IPv6.",
         remedy: "",
@@ -73,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "udp-flows",
         severity: Note,
         from: ANY,
-        to: BUILT,
+        to: IPTABLES_AND_NFTABLES,
         title: "flows of UDP and SCTP to endpoints that are gone are deleted in more cases",
         why: "Also when a Service is deleted, has no endpoint left, or gets a new address or nodePort; SCTP as UDP. A \
               restart deletes no flow that is right.",
@@ -81,6 +73,18 @@ pub(super) const RULES: &[Rule] = &[
         subjects: |view| view.services(|s| s.ports.iter().any(|port| port.protocol != Protocol::Tcp)),
     },
 ];
+
+/// Virtual servers of kube-proxy are taken over with what they remember; from every other kind to another, nothing is.
+const AFFINITY_RESET: Rule = Rule {
+    id: "affinity-reset",
+    severity: Differs,
+    from: ANY,
+    to: IPTABLES_AND_NFTABLES,
+    title: "the swap forgets sessions: each client is balanced once anew",
+    why: "Which endpoint a client had is in kube-proxy's own kernel objects.",
+    remedy: "Swap when that is acceptable; so is each way back.",
+    subjects: |view| view.services(has_affinity),
+};
 
 fn has_affinity(service: &Service) -> bool {
     service.affinity_seconds.is_some()

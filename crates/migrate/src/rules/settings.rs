@@ -3,13 +3,11 @@
 use config::{GATES, KubeProxyConfiguration, ModeSettings, meaningless};
 use model::IpFamily;
 
-use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPTABLES_AND_NFTABLES, IPVS, NFTABLES, Rule};
+use super::{ANY, IPTABLES, IPTABLES_AND_IPVS, IPVS, NFTABLES, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{Subjects, View, always, setting, some};
 
 pub(super) const RULES: &[Rule] = &[
-    MODE_REFUSED,
-    Rule { from: IPTABLES_AND_NFTABLES, to: IPVS, ..MODE_REFUSED },
     Rule {
         id: "masquerade-all",
         severity: Breaks,
@@ -25,9 +23,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "masquerade-all",
         severity: Breaks,
         from: NFTABLES,
-        to: IPTABLES,
+        to: IPTABLES_AND_IPVS,
         title: "masqueradeAll would no longer count",
-        why: "Each mode reads its own section. nftables.masqueradeAll is true, iptables.masqueradeAll is not, so \
+        why: "Modes iptables and ipvs read the section iptables. nftables.masqueradeAll is true, iptables.masqueradeAll is not, so \
               endpoints would see the addresses of pods, and replies may take another way.",
         remedy: "Write iptables.masqueradeAll: true.",
         subjects: |view| setting(lost_masquerade_all(view), "nftables.masqueradeAll"),
@@ -46,9 +44,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "masquerade-bit",
         severity: Differs,
         from: NFTABLES,
-        to: IPTABLES,
+        to: IPTABLES_AND_IPVS,
         title: "another bit of the packet mark means masquerade",
-        why: "Each mode reads its own section: iptables.masqueradeBit is not nftables.masqueradeBit.",
+        why: "Modes iptables and ipvs read the section iptables: iptables.masqueradeBit is not nftables.masqueradeBit.",
         remedy: "Write the same iptables.masqueradeBit, so that it stays clear of the marks of other programs.",
         subjects: |view| setting(other_bit(view), "nftables.masqueradeBit"),
     },
@@ -92,18 +90,6 @@ pub(super) const RULES: &[Rule] = &[
         subjects: always,
     },
 ];
-
-const MODE_REFUSED: Rule = Rule {
-    id: "mode-refused",
-    severity: Breaks,
-    from: IPVS,
-    to: ANY,
-    title: "towpath would not start in this mode with this configuration",
-    why: "towpath runs the mode that the configuration names, and has no mode ipvs in this release.",
-    remedy: "Give towpath a ConfigMap of its own, with mode nftables or iptables. In kube-proxy's own it would change \
-             the mode of each kube-proxy that restarts.",
-    subjects: |_| setting(true, "mode: ipvs"),
-};
 
 const SYNC_PERIOD: Rule = Rule {
     id: "sync-period",

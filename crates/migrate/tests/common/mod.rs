@@ -32,6 +32,7 @@ pub fn service(name: &str) -> S {
         affinity_seconds: None,
         health_check_node_port: 0,
         other_proxy: false,
+        balance: Default::default(),
         ports: vec![port],
     })
 }
@@ -73,6 +74,10 @@ impl S {
 
     pub fn internal(self, policy: TrafficPolicy) -> Self {
         self.with(|s| s.internal_policy = policy)
+    }
+
+    pub fn scheduled(self, scheduler: model::Scheduler) -> Self {
+        self.with(|s| s.balance.scheduler = Some(scheduler))
     }
 
     pub fn sticky(self) -> Self {

@@ -61,6 +61,7 @@ fn service(name: NamespacedName, port: &Port) -> Service {
         affinity_seconds: port.affinity,
         health_check_node_port: 0,
         other_proxy: false,
+        balance: Default::default(),
         ports: vec![ServicePort {
             name: port.name.as_str().into(),
             protocol: port.protocol,

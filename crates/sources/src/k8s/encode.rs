@@ -55,13 +55,17 @@ fn service(value: &Service) -> Value {
     #[rustfmt::skip]
     let Service {
         name, created, kind, cluster_ips, external_ips, load_balancer_ips, source_ranges, internal_policy,
-        external_policy, affinity_seconds, health_check_node_port, other_proxy, ports,
+        external_policy, affinity_seconds, health_check_node_port, other_proxy, balance, ports,
     } = value;
     let metadata = json!({
         "name": name.name,
         "namespace": name.namespace,
         "creationTimestamp": created.map(rfc3339),
         "labels": other_proxy.then(|| json!({"service.kubernetes.io/service-proxy-name": "other"})),
+        "annotations": {
+            "towpath.dev/scheduler": balance.scheduler.map(model::Scheduler::as_str),
+            "towpath.dev/weights": weights(balance),
+        },
     });
     let headless = cluster_ips.is_empty() && *kind != ServiceType::ExternalName;
     let ports = ports.iter().map(|port| {
@@ -84,6 +88,13 @@ fn service(value: &Service) -> Value {
     let ingress = load_balancer_ips.iter().map(|ip| json!({"ip": ip.to_string()}));
     let status = json!({"loadBalancer": {"ingress": ingress.collect::<Vec<_>>()}});
     object(Kind::Service, &metadata, [("spec", spec), ("status", status)])
+}
+
+/// The annotation's text; `None` where nothing is said.
+fn weights(balance: &model::Balance) -> Option<String> {
+    let entries: Vec<String> =
+        balance.weights.iter().map(|(net, weight)| format!("{net}={weight}")).collect();
+    (!entries.is_empty()).then(|| entries.join(", "))
 }
 
 fn service_type(kind: ServiceType) -> &'static str {
@@ -210,6 +221,22 @@ mod tests {
             let mut object = object;
             object["metadata"] = named.clone();
             there_and_back(kind, &object.to_string());
+        }
+    }
+
+    #[test]
+    fn annotations_of_balance_decode_the_same() {
+        for annotations in [
+            json!({"towpath.dev/scheduler": "lc"}),
+            json!({"towpath.dev/weights": "10.244.1.5=3, 10.244.2.0/24=2, fd00::/64=65535, fd00::7=1"}),
+            json!({"towpath.dev/scheduler": "twos", "towpath.dev/weights": "0.0.0.0/0=9", "other": "x"}),
+        ] {
+            let object = json!({"metadata": {"name": "a", "namespace": "n", "annotations": annotations},
+                "spec": {"clusterIP": "10.96.0.1"}});
+            let first = decode(Kind::Service, &object.to_string(), &mut Interner::default()).unwrap();
+            let Some(Change::Service(service)) = &first.change else { panic!("{first:?}") };
+            assert_ne!(service.balance, model::Balance::default(), "{object}");
+            there_and_back(Kind::Service, &object.to_string());
         }
     }
 }

@@ -26,9 +26,9 @@ fn service(value: &Service, into: &mut DefaultHasher) {
     #[rustfmt::skip]
     let Service {
         name, created, kind, cluster_ips, external_ips, load_balancer_ips, source_ranges, internal_policy,
-        external_policy, affinity_seconds, health_check_node_port, other_proxy, ports,
+        external_policy, affinity_seconds, health_check_node_port, other_proxy, balance, ports,
     } = value;
-    (name, created, *kind as u8, other_proxy).hash(into);
+    (name, created, *kind as u8, other_proxy, balance).hash(into);
     (cluster_ips, external_ips, load_balancer_ips, source_ranges).hash(into);
     (*internal_policy as u8, *external_policy as u8).hash(into);
     (affinity_seconds, health_check_node_port, ports.len()).hash(into);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, parse_ip, parse_net};
 
+use super::balance;
 use super::field::{self, FieldError};
 use super::time::unix_seconds;
 use super::types;
@@ -39,6 +40,7 @@ pub(super) fn convert(
             spec.health_check_node_port,
         )?,
         other_proxy: metadata.and_then(|m| m.labels.as_ref()).is_some_and(|l| l.proxy_name),
+        balance: balance::read(metadata.and_then(|m| m.annotations.as_ref()), warnings),
         ports: ports(spec)?,
     };
     set_source_ranges(&mut service, spec, warnings);

@@ -333,3 +333,26 @@ fn fingerprints_tell_objects_apart() {
         assert_ne!(plain, print(other.clone()), "{other}");
     }
 }
+
+#[test]
+fn annotations_that_are_no_text_do_not_cost_the_service() {
+    for (annotations, want, warnings) in [
+        (Value::Null, None, 0),
+        (json!({}), None, 0),
+        (json!({"towpath.dev/scheduler": null, "towpath.dev/weights": null}), None, 0),
+        (json!({"towpath.dev/scheduler": "sh"}), Some(model::Scheduler::Sh), 0),
+        (json!({"towpath.dev/scheduler": 3, "towpath.dev/weights": {"10.0.0.1": 3}}), None, 2),
+        (json!({"towpath.dev/scheduler": ["lc"], "towpath.dev/weights": 3}), None, 2),
+        (json!({"towpath.dev/scheduler": true, "towpath.dev/weights": "10.0.0.1"}), None, 2),
+    ] {
+        let object = json!({"metadata": {"name": "web", "annotations": annotations}, "spec": {"clusterIP": "10.96.0.1"}});
+        let decoded = read_value(Kind::Service, &object).unwrap();
+        let Some(Change::Service(service)) = &decoded.change else { panic!("{object}: no Service") };
+        assert_eq!(service.balance.scheduler, want, "{object}");
+        assert_eq!(
+            (service.cluster_ips.len(), decoded.warnings.len()),
+            (1, warnings),
+            "{object}: {decoded:?}"
+        );
+    }
+}

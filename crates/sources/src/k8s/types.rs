@@ -22,6 +22,20 @@ pub(super) struct Metadata {
 pub(super) struct Annotations {
     #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
     pub(super) trigger: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/scheduler")]
+    pub(super) scheduler: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/weights")]
+    pub(super) weights: Option<String>,
+}
+
+/// An annotation of ours. One that is no text (a number in a manifest, say) is read as what stands there: it must not
+/// cost the whole object.
+fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
 }
 
 /// The labels that mean something here; the others are skipped without being copied.

@@ -213,3 +213,30 @@ fn triggers_go_before_slices_that_changed() {
     assert!(is_trigger(&under.list(&[slice("10.0.0.3")])));
     assert!(!is_trigger(&under.delete(&slice("10.0.0.3"), false)));
 }
+
+#[test]
+fn an_annotation_alone_is_a_change() {
+    let service = |scheduler: &str, weights: &str| {
+        json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": "1", "annotations": {
+            "towpath.dev/scheduler": scheduler, "towpath.dev/weights": weights}},
+            "spec": {"ports": [{"port": 1}]}})
+        .to_string()
+    };
+    let mut under = Under::new();
+    assert_eq!(under.list(&[service("", "")]), ["[", "a 1", "]"]);
+    for (scheduler, weights, changes) in [
+        ("", "", 0),
+        ("lc", "", 1),
+        ("lc", "10.0.0.1=2", 1),
+        ("lc", "10.0.0.1/32 = 2", 0),
+        ("sed", "10.0.0.1=2", 1),
+        ("", "", 1),
+    ] {
+        let out = under.item(&service(scheduler, weights), true);
+        assert_eq!(out, vec!["a 1"; changes], "{scheduler} {weights}");
+    }
+    let out = under.item(&service("fastest", ""), true);
+    let [problem] = &out[..] else { panic!("{out:?}") };
+    assert!(problem.contains("metadata.annotations[towpath.dev/scheduler]: \"fastest\": "), "{problem}");
+    assert_eq!(under.item(&service("lc", ""), true), ["a 1", "solved api: Service n/a"]);
+}

@@ -1,7 +1,7 @@
 //! Objects that are not what they should be.
 
 use apiserver::{Injection, Options};
-use model::Change;
+use model::{Change, Scheduler};
 use serde_json::json;
 
 use crate::run::*;
@@ -61,5 +61,34 @@ fn an_object_of_50_mb_is_skipped() {
     );
     assert_eq!(run.before_marker(&server), []);
     assert_eq!(errors(&run.stats, "services", "too_large"), 1);
+    run.stop();
+}
+
+#[test]
+fn annotations_come_with_the_watch() {
+    let server = server(Options::default());
+    let mut run = Run::synced(plain(&server));
+    let mut annotated = |scheduler: &str| {
+        let mut object = service("web", 80);
+        object["metadata"]["annotations"] =
+            json!({"towpath.dev/scheduler": scheduler, "towpath.dev/weights": "10.0.0.0/24=3"});
+        server.store().apply(object).unwrap();
+        let seen = run.until("the Service", |change| is_service(change, "web")).pop();
+        let Some(Change::Service(service)) = seen else { panic!("{seen:?}") };
+        service
+    };
+    let service = annotated("lc");
+    assert_eq!(service.balance.scheduler, Some(Scheduler::Lc));
+    assert_eq!(service.balance.weight("10.0.0.1".parse().unwrap()), 3);
+    assert_eq!(annotated("sh").balance.scheduler, Some(Scheduler::Sh));
+    let service = annotated("fastest");
+    assert_eq!((service.balance.scheduler, service.balance.weights.len()), (None, 1));
+    let problem = run.problem("Service default/web");
+    assert!(
+        problem.starts_with(
+            "api: Service default/web: metadata.annotations[towpath.dev/scheduler]: \"fastest\": "
+        ),
+        "{problem}"
+    );
     run.stop();
 }
