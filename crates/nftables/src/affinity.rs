@@ -11,9 +11,10 @@ use netlink::{NetlinkError, Socket};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::codec::decode_affinity;
-use crate::ids::{AFFINITY_SHARDS, ChainId, SetId, TABLE};
+use crate::ids::{AFFINITY_SHARDS, ChainId, SetId};
 use crate::kernel_family;
 use crate::objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
+use crate::style::Style;
 
 /// The kernel's number for "no such element".
 const ENOENT: i32 = 2;
@@ -124,32 +125,38 @@ impl Losses {
     }
 
     /// Deletes the elements that lead to a lost endpoint. Returns how many.
-    pub fn forget(&self, socket: &mut Socket, family: IpFamily) -> Result<usize, NetlinkError> {
+    pub fn forget(&self, socket: &mut Socket, style: Style, family: IpFamily) -> Result<usize, NetlinkError> {
         if self.lost.is_empty() && self.ended.is_empty() {
             return Ok(0);
         }
         let mut count = 0;
         for shard in 0..AFFINITY_SHARDS {
             if self.shards.contains(&shard) {
-                count += self.forget_in(socket, family, shard)?;
+                count += self.forget_in(socket, style, family, shard)?;
             }
         }
         Ok(count)
     }
 
-    fn forget_in(&self, socket: &mut Socket, family: IpFamily, shard: u8) -> Result<usize, NetlinkError> {
+    fn forget_in(
+        &self,
+        socket: &mut Socket,
+        style: Style,
+        family: IpFamily,
+        shard: u8,
+    ) -> Result<usize, NetlinkError> {
         let name = SetId::Affinity(shard).to_string();
-        let mut stale = nft::elements(socket, kernel_family(family), TABLE, &name)?;
+        let mut stale = nft::elements(socket, kernel_family(family), style.table(), &name)?;
         stale.retain(|element| {
             decode_affinity(family, element)
                 .is_some_and(|(vip, endpoint)| self.is_lost(family, vip, &endpoint))
         });
         stale.iter_mut().for_each(|element| element.data = ElementData::None);
-        match delete(socket, family, &name, &stale) {
+        match delete(socket, style, family, &name, &stale) {
             // One has expired meanwhile: then one by one, since a transaction fails as a whole.
             Err(error) if error.errno() == Some(ENOENT) => {
                 for element in stale.chunks(1) {
-                    delete(socket, family, &name, element).or_else(|error| match error.errno() {
+                    delete(socket, style, family, &name, element).or_else(|error| match error.errno() {
                         Some(ENOENT) => Ok(()),
                         _ => Err(error),
                     })?;
@@ -170,11 +177,12 @@ impl Losses {
 
 fn delete(
     socket: &mut Socket,
+    style: Style,
     family: IpFamily,
     map: &str,
     elements: &[Element],
 ) -> Result<(), NetlinkError> {
-    let mut transaction = Transaction::new(socket, kernel_family(family), TABLE, None);
+    let mut transaction = Transaction::new(socket, kernel_family(family), style.table(), None);
     elements.iter().for_each(|element| transaction.delete_element(map, element));
     transaction.commit(socket)
 }

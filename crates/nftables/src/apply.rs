@@ -11,10 +11,12 @@ use netlink::nft::{Element, ElementData, Transaction};
 use netlink::{NetlinkError, Socket};
 
 use crate::codec::kernel_element;
-use crate::ids::{ChainId, SetId, TABLE};
+use crate::ids::{ChainId, SetId};
 use crate::kernel_family;
-use crate::layout::{Layout, set_data, set_spec};
+use crate::layout::Layout;
 use crate::objects::{ElementKey, Key, Stray, Value};
+use crate::sets::{set_data, set_spec};
+use crate::style::Style;
 use netlink::nft::SetData;
 
 /// Bytes after which a transaction is sent and another begun (about 50,000 elements). The kernel holds a lock while
@@ -41,12 +43,12 @@ pub fn apply(
         }
         writer.finish()?;
     }
-    if removals.is_empty() { Ok(()) } else { remove(socket, layout.family, &removals) }
+    if removals.is_empty() { Ok(()) } else { remove(socket, layout, &removals) }
 }
 
 /// Deletes chains and sets. They may refer to each other in any way (a table that another version has made), so chains
 /// are emptied first, then sets go, then chains.
-fn remove(socket: &mut Socket, family: IpFamily, steps: &Steps) -> Result<(), NetlinkError> {
+fn remove(socket: &mut Socket, layout: &Layout, steps: &Steps) -> Result<(), NetlinkError> {
     let (mut chains, mut sets) = (Vec::new(), Vec::new());
     for (key, _) in steps {
         match key {
@@ -60,18 +62,22 @@ fn remove(socket: &mut Socket, family: IpFamily, steps: &Steps) -> Result<(), Ne
             Key::Element(..) => {}
         }
     }
-    let mut empty = Transaction::new(socket, kernel_family(family), TABLE, None);
+    let mut empty = begin(socket, layout.style, layout.family);
     chains.iter().for_each(|chain| empty.flush_chain(chain));
     sets.iter().for_each(|set| empty.delete_set(set));
     empty.commit(socket)?;
-    let mut delete = Transaction::new(socket, kernel_family(family), TABLE, None);
+    let mut delete = begin(socket, layout.style, layout.family);
     chains.iter().for_each(|chain| delete.delete_chain(chain));
     delete.commit(socket)
 }
 
+fn begin(socket: &mut Socket, style: Style, family: IpFamily) -> Transaction {
+    Transaction::new(socket, kernel_family(family), style.table(), None)
+}
+
 /// Deletes one table, if it is there.
-pub fn delete_table(socket: &mut Socket, family: IpFamily) -> Result<(), NetlinkError> {
-    let mut transaction = Transaction::new(socket, kernel_family(family), TABLE, None);
+pub fn delete_table(socket: &mut Socket, style: Style, family: IpFamily) -> Result<(), NetlinkError> {
+    let mut transaction = begin(socket, style, family);
     transaction.add_table();
     transaction.delete_table();
     transaction.commit(socket)
@@ -122,7 +128,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(socket: &'a mut Socket, layout: &'a Layout, replace: bool) -> Self {
-        let mut transaction = Transaction::new(socket, kernel_family(layout.family), TABLE, None);
+        let mut transaction = begin(socket, layout.style, layout.family);
         if replace {
             transaction.add_table();
             transaction.delete_table();
@@ -149,7 +155,7 @@ impl<'a> Writer<'a> {
     }
 
     fn commit(&mut self) -> Result<(), NetlinkError> {
-        let next = Transaction::new(self.socket, kernel_family(self.layout.family), TABLE, None);
+        let next = begin(self.socket, self.layout.style, self.layout.family);
         std::mem::replace(&mut self.transaction, next).commit(self.socket)
     }
 

@@ -94,7 +94,7 @@ pub fn decode(set: SetId, family: IpFamily, element: &Element) -> Option<(Elemen
 
 fn read_key(set: SetId, r: &mut Reader<'_>, end: Option<&[u8]>) -> Option<ElementKey> {
     Some(match set {
-        SetId::ClusterIps | SetId::NodePortIps => ElementKey::Addr(r.addr()?),
+        SetId::ClusterIps | SetId::NodePortIps | SetId::RoutedVips => ElementKey::Addr(r.addr()?),
         SetId::Hairpin => {
             let source = r.addr()?;
             let vip = r.vip()?;
@@ -110,6 +110,7 @@ fn read_key(set: SetId, r: &mut Reader<'_>, end: Option<&[u8]>) -> Option<Elemen
         SetId::VipSlots(_) => ElementKey::VipSlot(r.vip()?, r.slot()?),
         SetId::PortSlots(_) => ElementKey::PortSlot(r.port_key()?, r.slot()?),
         SetId::NodePorts
+        | SetId::HealthPorts
         | SetId::PodNodePorts
         | SetId::NodeNodePorts
         | SetId::OutsideNodePorts

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::slots;
+pub use crate::chain_id::{ChainId, Pick};
+use crate::style::Style;
 
-/// Name of our table, in both families.
+/// Name of our table in [`Style::Dnat`], in both families.
 pub const TABLE: &str = "towpath";
 /// Maps that the endpoint slots of VIPs are spread over. Dumping one large hash map is quadratic in the kernel.
 pub const VIP_SHARDS: u8 = 32;
@@ -56,11 +57,28 @@ pub enum SetId {
     PortSlots(u8),
     /// Clients' choices.
     Affinity(u8),
+    /// Virtual servers of IPVS that are ours. Only in [`Style::Ipvs`]; who makes the virtual servers writes it.
+    VirtualServers,
+    /// VIPs that reach this node by routes of ours alone: not ClusterIPs, nor addresses of the node. Only in
+    /// [`Style::Ipvs`].
+    RoutedVips,
+    /// The ports on which somebody answers for a Service's health. Only in [`Style::Ipvs`].
+    HealthPorts,
 }
 
 impl SetId {
-    /// Every set but the affinity maps, which exist only where a Service needs them.
-    pub fn constant() -> impl Iterator<Item = SetId> {
+    /// Every set of a style but the affinity maps, which exist only where a Service needs them.
+    pub fn constant(style: Style) -> impl Iterator<Item = SetId> {
+        Self::named().filter(move |id| id.is_in(style))
+    }
+
+    /// Whether tables of this style may have the set.
+    pub fn is_in(self, style: Style) -> bool {
+        style == Style::Ipvs
+            || !matches!(self, SetId::VirtualServers | SetId::RoutedVips | SetId::HealthPorts)
+    }
+
+    fn named() -> impl Iterator<Item = SetId> {
         use SetId::*;
         let named = [
             ClusterIps,
@@ -80,19 +98,27 @@ impl SetId {
             IdleNodePorts,
             AffinityVips,
             AffinityNodePorts,
+            VirtualServers,
+            RoutedVips,
+            HealthPorts,
         ];
         let shards = (0..VIP_SHARDS).map(VipSlots).chain((0..PORT_SHARDS).map(PortSlots));
         named.into_iter().chain(shards)
     }
 
-    /// Every set.
+    /// Every set of any style.
     pub fn all() -> impl Iterator<Item = SetId> {
-        Self::constant().chain((0..AFFINITY_SHARDS).map(SetId::Affinity))
+        Self::named().chain((0..AFFINITY_SHARDS).map(SetId::Affinity))
     }
 
-    /// The set of a name.
+    /// The set of a name, of any style.
     pub fn parse(name: &str) -> Option<SetId> {
         Self::all().find(|id| id.to_string() == name)
+    }
+
+    /// The set of a name, if tables of this style may have it.
+    pub fn parse_in(name: &str, style: Style) -> Option<SetId> {
+        Self::parse(name).filter(|id| id.is_in(style))
     }
 }
 
@@ -116,155 +142,15 @@ impl fmt::Display for SetId {
             SetId::IdleNodePorts => "idle-nodeports",
             SetId::AffinityVips => "affinity-vips",
             SetId::AffinityNodePorts => "affinity-nodeports",
+            SetId::VirtualServers => "virtual-servers",
+            SetId::RoutedVips => "routed-vips",
+            SetId::HealthPorts => "health-ports",
             SetId::VipSlots(shard) => return write!(f, "vip-slots-{shard:02}"),
             SetId::PortSlots(shard) => return write!(f, "port-slots-{shard}"),
             SetId::Affinity(shard) => return write!(f, "affinity-{shard}"),
         };
         f.write_str(fixed)
     }
-}
-
-/// A chain whose name says everything that it does: choose one of the endpoints of the frontend that the packet
-/// addresses, which fill its first slots. See [`crate::slots`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pick {
-    /// For NodePorts, not VIPs.
-    pub ports: bool,
-    /// The shard of slots.
-    pub shard: u8,
-    /// Number of slots to choose from, a class of [`crate::slots`]; some of the last may be empty.
-    pub size: u16,
-    /// Mark for masquerade first.
-    pub masquerade: bool,
-    /// The affinity map that is asked first, if the Service has affinity.
-    pub affinity: Option<u8>,
-}
-
-/// A chain of our table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "named as the chains are; layout.rs says what is in them")]
-pub enum ChainId {
-    Reject,
-    Services,
-    LocalPolicyVips,
-    LocalPolicyNodePorts,
-    Idle,
-    ClusterIpCheck,
-    Firewall,
-    AffinityRecord,
-    Pick(Pick),
-    /// Records a choice in this affinity map, for this many seconds.
-    Record {
-        shard: u8,
-        seconds: u32,
-    },
-    NatPrerouting,
-    NatOutput,
-    NatPostrouting,
-    FilterInput,
-    FilterForward,
-    FilterOutput,
-    FirewallPrerouting,
-    FirewallOutput,
-    AffinityInput,
-    AffinityPostrouting,
-}
-
-impl ChainId {
-    /// Chains that are always there.
-    pub const CONSTANT: [ChainId; 12] = [
-        ChainId::Reject,
-        ChainId::Services,
-        ChainId::LocalPolicyVips,
-        ChainId::LocalPolicyNodePorts,
-        ChainId::Idle,
-        ChainId::ClusterIpCheck,
-        ChainId::NatPrerouting,
-        ChainId::NatOutput,
-        ChainId::NatPostrouting,
-        ChainId::FilterInput,
-        ChainId::FilterForward,
-        ChainId::FilterOutput,
-    ];
-    /// Chains that are there while a Service limits its sources.
-    pub const FIREWALL: [ChainId; 3] =
-        [ChainId::Firewall, ChainId::FirewallPrerouting, ChainId::FirewallOutput];
-    /// Chains that are there while a Service has affinity.
-    pub const AFFINITY: [ChainId; 3] =
-        [ChainId::AffinityRecord, ChainId::AffinityInput, ChainId::AffinityPostrouting];
-
-    /// The chain of a name.
-    pub fn parse(name: &str) -> Option<ChainId> {
-        let fixed = Self::CONSTANT.into_iter().chain(Self::FIREWALL).chain(Self::AFFINITY);
-        { fixed }
-            .find(|id| id.to_string() == name)
-            .or_else(|| parse_pick(name).map(ChainId::Pick))
-            .or_else(|| parse_record(name))
-            .filter(|id| id.to_string() == name)
-    }
-}
-
-impl fmt::Display for ChainId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ChainId::Reject => "reject-it",
-            ChainId::Services => "services",
-            ChainId::LocalPolicyVips => "local-policy-vips",
-            ChainId::LocalPolicyNodePorts => "local-policy-nodeports",
-            ChainId::Idle => "idle",
-            ChainId::ClusterIpCheck => "cluster-ip-check",
-            ChainId::Firewall => "firewall",
-            ChainId::AffinityRecord => "affinity-record",
-            ChainId::NatPrerouting => "nat-prerouting",
-            ChainId::NatOutput => "nat-output",
-            ChainId::NatPostrouting => "nat-postrouting",
-            ChainId::FilterInput => "filter-input",
-            ChainId::FilterForward => "filter-forward",
-            ChainId::FilterOutput => "filter-output",
-            ChainId::FirewallPrerouting => "firewall-prerouting",
-            ChainId::FirewallOutput => "firewall-output",
-            ChainId::AffinityInput => "affinity-input",
-            ChainId::AffinityPostrouting => "affinity-postrouting",
-            ChainId::Record { shard, seconds } => return write!(f, "record-{shard}-{seconds}s"),
-            ChainId::Pick(pick) => return pick.fmt(f),
-        })
-    }
-}
-
-impl fmt::Display for Pick {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.ports { "port" } else { "vip" };
-        write!(f, "pick-{kind}-{:02}-of-{}", self.shard, self.size)?;
-        if self.masquerade {
-            f.write_str("-masq")?;
-        }
-        if let Some(shard) = self.affinity {
-            write!(f, "-sticky-{shard}")?;
-        }
-        Ok(())
-    }
-}
-
-fn parse_pick(name: &str) -> Option<Pick> {
-    let (kind, rest) = name.strip_prefix("pick-")?.split_once('-')?;
-    let (shard, rest) = rest.split_once("-of-")?;
-    let (rest, affinity) = match rest.split_once("-sticky-") {
-        Some((rest, shard)) => (rest, Some(shard.parse().ok()?)),
-        None => (rest, None),
-    };
-    let size = rest.strip_suffix("-masq").unwrap_or(rest);
-    Some(Pick {
-        ports: kind == "port",
-        shard: shard.parse().ok()?,
-        size: size.parse().ok().filter(|n| slots::is_class(*n))?,
-        masquerade: rest.ends_with("-masq"),
-        affinity,
-    })
-}
-
-fn parse_record(name: &str) -> Option<ChainId> {
-    let (shard, seconds) = name.strip_prefix("record-")?.strip_suffix('s')?.split_once('-')?;
-    Some(ChainId::Record { shard: shard.parse().ok()?, seconds: seconds.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -282,6 +168,22 @@ mod tests {
         let record = ChainId::Record { shard: 2, seconds: 10800 };
         for id in [ChainId::Pick(pick), ChainId::Pick(plain), record, ChainId::Services, ChainId::Firewall] {
             assert_eq!(ChainId::parse(&id.to_string()), Some(id));
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_other_style_is_foreign() {
+        for name in ["virtual-servers", "routed-vips", "health-ports"] {
+            assert_eq!(SetId::parse_in(name, Style::Dnat), None, "{name}");
+            assert!(SetId::parse_in(name, Style::Ipvs).is_some(), "{name}");
+        }
+        for name in ["to-ipvs", "to-ipvs-masq", "filter-input-late"] {
+            assert_eq!(ChainId::parse_in(name, Style::Dnat), None, "{name}");
+            assert!(ChainId::parse_in(name, Style::Ipvs).is_some(), "{name}");
+        }
+        for style in [Style::Dnat, Style::Ipvs] {
+            assert!(SetId::constant(style).all(|id| SetId::parse_in(&id.to_string(), style) == Some(id)));
+            assert!(ChainId::constant(style).all(|id| ChainId::parse_in(&id.to_string(), style) == Some(id)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is in each chain and what kind each set is: everything that does not depend on a Service.
+//! What is in each chain: everything that does not depend on a Service.
 //!
 //! ```text
 //! prerouting -110, output -110  firewall      sources that a load balancer VIP refuses   (only while one does)
@@ -8,26 +8,35 @@
 //! input, postrouting       90   affinity-record   remember what was chosen             (only with affinity)
 //! postrouting             100   masquerade
 //! ```
+//!
+//! In [`Style::Ipvs`], where every VIP is a local address, `services` leaves packets to IPVS, which works on input at 98
+//! and on output at -98; what it did not take comes to
+//!
+//! ```text
+//! input                   110   cluster-ip-check  answers ping; other ports of VIPs, unallocated ClusterIPs
+//! ```
+//!
+//! A packet that IPVS has translated passes the output hooks (once more), addressed to its endpoint.
 
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{IpFamily, parse_net};
-use netlink::nft::{Expr, Hook, SetData, SetFlags, SetSpec, data_type};
+use netlink::nft::{Expr, Hook};
 use resolve::{LocalSource, NodePortScope};
 use rustc_hash::FxHasher;
 
 use crate::ids::{ChainId, Pick, SetId};
 use crate::rule::{Field, Part, Rule, Side, encode};
 use crate::slots;
-use crate::userdata;
-
-/// Most clients that one affinity map remembers. Beyond it, new clients are balanced without memory.
-pub const AFFINITY_SIZE: u32 = 131_072;
+use crate::style::Style;
 
 /// The facts of one family that shape its chains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
+    /// Who balances.
+    pub style: Style,
     /// The family.
     pub family: IpFamily,
     /// How local pods are recognised.
@@ -40,6 +49,8 @@ pub struct Layout {
     pub scope: NodePortScope,
     /// ServiceCIDRs of the family.
     pub service_cidrs: Vec<IpNet>,
+    /// The node's own addresses in the family, but loopback, sorted. Empty in [`Style::Dnat`], where they shape nothing.
+    pub addresses: Vec<IpAddr>,
 }
 
 const VIP: [Field; 3] = [Field::Daddr, Field::L4Proto, Field::Dport];
@@ -56,6 +67,8 @@ impl Layout {
             ChainId::NatPrerouting => hook("nat", 0, -100),
             ChainId::NatOutput => hook("nat", 3, -100),
             ChainId::FilterInput => hook("filter", 1, 0),
+            // Behind IPVS, whose last hook here has 99, and behind source NAT.
+            ChainId::FilterInputLate => hook("filter", 1, 110),
             ChainId::FilterForward => hook("filter", 2, 0),
             ChainId::FilterOutput => hook("filter", 3, 0),
             // nat, not filter: only the first packet of a connection records. A SYN that is sent again would record an
@@ -74,6 +87,7 @@ impl Layout {
             NatPrerouting | NatOutput => vec![vec![Part::Jump(Services)]],
             FirewallPrerouting | FirewallOutput => vec![vec![Part::New, Part::Jump(Firewall)]],
             FilterInput => self.filter_input(),
+            FilterInputLate => vec![vec![Part::New, Part::Jump(ClusterIpCheck)]],
             FilterForward | FilterOutput => vec![
                 vec![Part::New, Part::VerdictMap(VIP.into(), SetId::IdleVips)],
                 vec![Part::New, Part::Jump(ClusterIpCheck)],
@@ -95,6 +109,8 @@ impl Layout {
             Firewall => vec![firewall()],
             AffinityRecord => affinity_record(),
             Pick(pick) => self.pick(pick),
+            Balance { masquerade: false } => vec![vec![Part::Accept]],
+            Balance { masquerade: true } => vec![vec![Part::Mark(self.mark)], vec![Part::Accept]],
             Record { shard, seconds } => vec![record(shard, seconds)],
         }
     }
@@ -142,6 +158,10 @@ impl Layout {
     /// A lookup by protocol and port, for packets to an address on which NodePorts answer.
     fn nodeport_rule(&self, fields: &[Field], map: SetId) -> Vec<Rule> {
         let mut rule = match &self.scope {
+            // Beside IPVS every VIP is a local address, so the node's own are listed.
+            NodePortScope::All if self.style == Style::Ipvs => {
+                vec![Part::In(vec![Field::Daddr], SetId::NodePortIps, true)]
+            }
             NodePortScope::Only(_) => vec![Part::In(vec![Field::Daddr], SetId::NodePortIps, true)],
             NodePortScope::All => vec![
                 Part::Local(Side::Destination),
@@ -167,19 +187,56 @@ impl Layout {
         rules
     }
 
+    /// Addresses on which NodePorts answer, where they are listed. Beside IPVS, none that only neighbours can use: there is
+    /// no virtual server for these.
+    pub fn nodeport_ips(&self) -> Vec<IpAddr> {
+        let listed = match (&self.scope, self.style) {
+            (NodePortScope::Only(accepted), _) => accepted,
+            (NodePortScope::All, Style::Ipvs) => &self.addresses,
+            (NodePortScope::All, Style::Dnat) => return Vec::new(),
+        };
+        let answers = |ip: &&IpAddr| self.style == Style::Dnat || !is_link_local(ip);
+        listed.iter().filter(answers).copied().collect()
+    }
+
+    /// Sets of the addresses that only our frontends answer for.
+    fn vip_sets(&self) -> &'static [SetId] {
+        match self.style {
+            Style::Dnat => &[SetId::ClusterIps],
+            Style::Ipvs => &[SetId::ClusterIps, SetId::RoutedVips],
+        }
+    }
+
+    /// Beside IPVS a VIP is a local address, and answers as such, as with kube-proxy: to ping; a load balancer's also to
+    /// those who ask for a Service's health.
+    fn answered_at_vips(&self) -> Vec<Rule> {
+        let to = |set: &SetId| Part::In(vec![Field::Daddr], *set, true);
+        let echo = |set: &SetId| vec![Part::Echo, to(set), Part::Accept];
+        let health = Part::In(PORT.into(), SetId::HealthPorts, true);
+        let health = vec![to(&SetId::RoutedVips), health, Part::Accept];
+        self.vip_sets().iter().map(echo).chain([health]).collect()
+    }
+
     fn cluster_ip_check(&self) -> Vec<Rule> {
-        let mut rules =
-            vec![vec![Part::In(vec![Field::Daddr], SetId::ClusterIps, true), Part::Goto(ChainId::Reject)]];
-        let cidrs = self.service_cidrs.iter().filter(|net| net.prefix_len() > 0);
+        let to = |set: &SetId| Part::In(vec![Field::Daddr], *set, true);
+        let mut rules = if self.style == Style::Ipvs { self.answered_at_vips() } else { Vec::new() };
+        rules.extend(self.vip_sets().iter().map(|set| vec![to(set), Part::Goto(ChainId::Reject)]));
+        // On input, a prefix with an address of the node in it would cut the node off.
+        let whole = |net: &&IpNet| net.prefix_len() > 0 && !self.addresses.iter().any(|ip| net.contains(ip));
+        let cidrs = self.service_cidrs.iter().filter(whole);
         rules.extend(cidrs.map(|net| vec![Part::Addr(Side::Destination, true, *net), Part::Drop]));
         rules
     }
 
     fn masquerading(&self) -> Vec<Rule> {
-        vec![
-            vec![Part::Marked(self.mark), Part::Unmark(self.mark), Part::Masquerade],
-            vec![Part::Translated, Part::In(CLIENT.into(), SetId::Hairpin, true), Part::Masquerade],
-        ]
+        let to_itself = Part::In(CLIENT.into(), SetId::Hairpin, true);
+        let hairpin = match self.style {
+            Style::Dnat => vec![Part::Translated, to_itself, Part::Masquerade],
+            // IPVS sets no `ct status dnat`. A pod's packet to itself leaves the pod only if it was translated; the node's
+            // own to itself may well be what they seem, and need no masquerading in either case.
+            Style::Ipvs => vec![to_itself, Part::Foreign(Side::Source), Part::Masquerade],
+        };
+        vec![vec![Part::Marked(self.mark), Part::Unmark(self.mark), Part::Masquerade], hairpin]
     }
 
     fn pick(&self, pick: Pick) -> Vec<Rule> {
@@ -226,89 +283,16 @@ fn record(shard: u8, seconds: u32) -> Rule {
     vec![Part::Remember(key, vec![Field::Daddr, Field::Dport], SetId::Affinity(shard), seconds)]
 }
 
+fn is_link_local(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 fn loopback(family: IpFamily) -> IpNet {
     let text = if family == IpFamily::V4 { "127.0.0.0/8" } else { "::1/128" };
     parse_net(text).unwrap_or_default()
-}
-
-/// The components of a set's key: data type and length in bytes, padded.
-pub fn key_parts(set: SetId, family: IpFamily) -> Vec<(u32, u32)> {
-    let addr = address_part(family);
-    let (proto, port, number) = ((data_type::PROTOCOL, 4), (data_type::SERVICE, 4), (data_type::INTEGER, 4));
-    match set {
-        SetId::ClusterIps | SetId::NodePortIps => vec![addr],
-        SetId::Hairpin | SetId::Affinity(_) => vec![addr, addr, proto, port],
-        SetId::AllowedSources => vec![addr, proto, port, addr],
-        SetId::VipSlots(_) => vec![addr, proto, port, number],
-        SetId::PortSlots(_) => vec![proto, port, number],
-        SetId::NodePorts
-        | SetId::PodNodePorts
-        | SetId::NodeNodePorts
-        | SetId::OutsideNodePorts
-        | SetId::IdleNodePorts
-        | SetId::AffinityNodePorts => vec![proto, port],
-        SetId::RestrictedVips
-        | SetId::Vips
-        | SetId::PodVips
-        | SetId::NodeVips
-        | SetId::OutsideVips
-        | SetId::IdleVips
-        | SetId::AffinityVips => vec![addr, proto, port],
-    }
-}
-
-/// What a set's elements lead to.
-pub fn set_data(set: SetId, family: IpFamily) -> SetData {
-    match set {
-        SetId::ClusterIps
-        | SetId::NodePortIps
-        | SetId::Hairpin
-        | SetId::RestrictedVips
-        | SetId::AllowedSources => SetData::None,
-        SetId::VipSlots(_) | SetId::PortSlots(_) | SetId::Affinity(_) => {
-            let (kind, len) = address_part(family);
-            SetData::Value { kind: data_type::concat(&[kind, data_type::SERVICE]), len: len + 4 }
-        }
-        _ => SetData::Verdict,
-    }
-}
-
-/// The definition of a set.
-pub fn set_spec(set: SetId, family: IpFamily) -> SetSpec {
-    let parts = key_parts(set, family);
-    let types: Vec<u32> = parts.iter().map(|(kind, _)| *kind).collect();
-    let (flags, size) = match set {
-        SetId::AllowedSources => (SetFlags::INTERVAL | SetFlags::CONCAT, 0),
-        SetId::Affinity(_) => (SetFlags::DYNAMIC | SetFlags::TIMEOUT, AFFINITY_SIZE),
-        _ => (0, 0),
-    };
-    let interval = set == SetId::AllowedSources;
-    SetSpec {
-        name: set.to_string(),
-        flags,
-        key_type: data_type::concat(&types),
-        key_len: parts.iter().map(|(_, len)| len).sum(),
-        data: set_data(set, family),
-        size,
-        fields: parts.iter().filter(|_| interval).map(|(kind, len)| field_len(*kind, *len)).collect(),
-        userdata: userdata::of(set, family),
-    }
-}
-
-/// The length of a key's component as nft describes it: without padding.
-fn field_len(kind: u32, padded: u32) -> u32 {
-    match kind {
-        data_type::PROTOCOL => 1,
-        data_type::SERVICE => 2,
-        _ => padded,
-    }
-}
-
-fn address_part(family: IpFamily) -> (u32, u32) {
-    match family {
-        IpFamily::V4 => (data_type::IPV4, 4),
-        IpFamily::V6 => (data_type::IPV6, 16),
-    }
 }
 
 /// Fingerprint of anything that defines an object. Not stable between versions, and need not be: both sides are

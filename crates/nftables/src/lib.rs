@@ -5,18 +5,26 @@
 //! pick-vip-07-of-4: daddr . proto . dport . random(4) --vip-slots-07--> dnat to endpoint
 //! ```
 //!
-//! `layout` says what is in each chain, `lower` what a Route becomes, `observe` and `apply` talk to the kernel,
-//! `text` prints the same objects. See docs/dataplanes/nftables.md.
+//! `layout` says what is in each chain, `sets` what kind each set is, `ground` what belongs to no Service, `lower` what a
+//! Route becomes; `observe` and `apply` talk to the kernel, `text` prints the same objects. See docs/dataplanes/nftables.md.
+//!
+//! In [`Style::Ipvs`] the same objects, in tables of their own, do what IPVS cannot (docs/dataplanes/ipvs.md):
+//!
+//! ```text
+//! services: daddr . proto . dport --vips--> goto to-ipvs-masq: mark for masquerade, accept --> IPVS
+//! ```
 //!
 //! Invariants:
-//! * only the tables `ip towpath` and `ip6 towpath` are written, and nothing of another table is looked into;
+//! * only the tables `towpath` (or `towpath-ipvs`) of `ip` and `ip6` are written, and nothing of another table is looked into;
 //! * only expressions that `nft` itself emits, so that `nft list ruleset` can print them;
 //! * no decision about endpoints here: Routes come decided;
 //! * one piece of code for both families.
 
 mod affinity;
 mod apply;
+mod chain_id;
 mod codec;
+mod ground;
 mod ids;
 mod layout;
 mod lower;
@@ -24,7 +32,9 @@ mod objects;
 mod observe;
 mod probe;
 mod rule;
+mod sets;
 mod slots;
+mod style;
 mod text;
 mod userdata;
 
@@ -32,7 +42,8 @@ pub use codec::kernel_element;
 pub use ids::{ChainId, Pick, SetId, TABLE};
 pub use layout::Layout;
 pub use objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
-pub use probe::{Missing, probe};
+pub use probe::{Missing, probe, probe_as};
+pub use style::Style;
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -40,17 +51,19 @@ use std::error::Error;
 use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal};
 use model::{FrontendKey, IpFamily};
 use netlink::{NetlinkError, Socket, nft};
-use resolve::{LocalSource, NodePortScope, Route};
+use resolve::Route;
 use rustc_hash::FxHashMap;
 
 use crate::affinity::{Losses, StickyFrontends};
-use crate::layout::{fingerprint, set_spec};
 
 /// The dataplane. Without a kernel it can still lower and print.
 #[derive(Debug, Default)]
 pub struct Nftables {
+    style: Style,
     socket: Option<Socket>,
     layouts: Vec<Layout>,
+    /// The last ground changed what Routes become.
+    relowers: bool,
     sticky: StickyFrontends,
     /// What frontends with affinity have lost by plans that were not wholly applied yet.
     losses: Losses,
@@ -69,9 +82,25 @@ pub(crate) fn kernel_family(family: IpFamily) -> nft::Family {
 }
 
 impl Nftables {
-    /// Talks to the kernel of this network namespace. Needs CAP_NET_ADMIN.
+    /// Talks to the kernel of this network namespace, in [`Style::Dnat`]. Needs CAP_NET_ADMIN.
     pub fn open() -> Result<Self, NetlinkError> {
-        Ok(Self { socket: Some(Socket::open(nft::NETLINK_NETFILTER)?), ..Self::default() })
+        Self::open_as(Style::Dnat)
+    }
+
+    /// The same in any style.
+    pub fn open_as(style: Style) -> Result<Self, NetlinkError> {
+        let socket = Some(Socket::open(nft::NETLINK_NETFILTER)?);
+        Ok(Self { socket, ..Self::offline_as(style) })
+    }
+
+    /// One that only lowers and prints, in any style: it knows no kernel, and needs no privilege.
+    pub fn offline_as(style: Style) -> Self {
+        Self { style, ..Self::default() }
+    }
+
+    /// What its tables are for.
+    pub fn style(&self) -> Style {
+        self.style
     }
 
     /// What each family's chains are made from; empty before the first [`Dataplane::ground`].
@@ -85,10 +114,11 @@ impl Nftables {
     }
 
     fn tables_with_chains(&mut self) -> Result<usize, NetlinkError> {
+        let table = self.style.table();
         let socket = self.kernel()?;
         let mut tables = 0;
         for family in IpFamily::ALL {
-            tables += usize::from(!nft::chains(socket, kernel_family(family), ids::TABLE)?.is_empty());
+            tables += usize::from(!nft::chains(socket, kernel_family(family), table)?.is_empty());
         }
         Ok(tables)
     }
@@ -97,8 +127,9 @@ impl Nftables {
     fn remove_tables(&mut self) -> Result<usize, NetlinkError> {
         let there = self.tables_with_chains()?;
         if there > 0 {
+            let style = self.style;
             let socket = self.kernel()?;
-            IpFamily::ALL.into_iter().try_for_each(|family| apply::delete_table(socket, family))?;
+            IpFamily::ALL.into_iter().try_for_each(|family| apply::delete_table(socket, style, family))?;
         }
         self.generation = None;
         Ok(there)
@@ -108,53 +139,14 @@ impl Nftables {
         self.socket.as_mut().ok_or(NetlinkError::Malformed("this dataplane was opened without a kernel"))
     }
 
-    fn layout(ground: &Ground<'_>, family: IpFamily) -> Layout {
-        let cidrs = ground.service_cidrs.iter().filter(|net| IpFamily::of(net.addr()) == family);
-        Layout {
-            family,
-            local: LocalSource::new(ground.config, ground.facts, family),
-            masquerade_all: ground.config.masquerade_all,
-            mark: 1 << ground.config.masquerade_bit,
-            scope: NodePortScope::new(ground.config, ground.facts, family),
-            service_cidrs: cidrs.copied().collect(),
-        }
-    }
-
-    /// The fingerprint of a chain; remembered, since many Routes share few chains.
-    fn chain_value(&self, family: IpFamily, chain: ChainId) -> Value {
-        let mut known = self.definitions.borrow_mut();
-        *known.entry((family, chain)).or_insert_with(|| self.define(family, chain))
-    }
-
-    fn define(&self, family: IpFamily, chain: ChainId) -> Value {
-        let layout = self.layouts.iter().find(|layout| layout.family == family);
-        let rules = layout.map(|layout| layout.encoded(chain)).unwrap_or_default();
-        let hook = Layout::hook(chain).map(|hook| (hook.number, hook.priority, hook.kind));
-        Value::Definition(fingerprint((hook, rules)))
-    }
-
-    fn constant_objects(&self, layout: &Layout) -> Vec<(Key, Value)> {
-        let family = layout.family;
-        let sets = SetId::constant()
-            .map(|id| (Key::Set(family, id), Value::Definition(fingerprint(set_spec(id, family)))));
-        let chains =
-            ChainId::CONSTANT.into_iter().map(|id| (Key::Chain(family, id), self.chain_value(family, id)));
-        let accepted = match &layout.scope {
-            NodePortScope::All => &[][..],
-            NodePortScope::Only(accepted) => accepted,
-        };
-        let element = |ip| Key::Element(family, SetId::NodePortIps, ElementKey::Addr(ip));
-        let ips = accepted.iter().map(|ip| (element(*ip), Value::Member));
-        sets.chain(chains).chain(ips).collect()
-    }
-
     fn observe_all(&mut self) -> Result<FxHashMap<Key, Value>, NetlinkError> {
         // Before the look: what others commit meanwhile must be seen the next time.
         let generation = nft::generation(self.kernel()?)?;
         let mut all = FxHashMap::default();
+        let style = self.style;
         self.replace.clear();
         for family in IpFamily::ALL {
-            let found = observe::observe(self.kernel()?, family)?;
+            let found = observe::observe(self.kernel()?, style, family)?;
             if found.incompatible {
                 self.replace.push(family);
             }
@@ -192,7 +184,7 @@ impl Nftables {
         let Some(socket) = self.socket.as_mut() else { return };
         let mut failed = false;
         for family in IpFamily::ALL {
-            match losses.forget(socket, family) {
+            match losses.forget(socket, self.style, family) {
                 Ok(count) => tracing::debug!(count, "forgot clients' choices of endpoints that are gone"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot forget clients' choices of endpoints that are gone; trying again with the next change");
@@ -211,13 +203,17 @@ impl Dataplane for Nftables {
     type Value = Value;
 
     fn ground(&mut self, ground: &Ground<'_>) -> Vec<(Key, Value)> {
-        self.layouts = IpFamily::ALL.map(|family| Self::layout(ground, family)).to_vec();
-        self.definitions.borrow_mut().clear();
+        self.take_ground(ground);
         self.layouts.iter().flat_map(|layout| self.constant_objects(layout)).collect()
     }
 
+    fn relowers(&self) -> bool {
+        self.relowers
+    }
+
     fn lower(&self, route: &Route, now: &dyn Fn(&Key) -> Option<Value>) -> Vec<(Key, Value)> {
-        let mut objects = lower::lower(route, now);
+        let addresses = self.layout(route.family).map_or(&[][..], |layout| &layout.addresses);
+        let mut objects = lower::lower(route, now, self.style, addresses);
         for (key, value) in &mut objects {
             if let Key::Chain(family, chain) = key {
                 *value = self.chain_value(*family, *chain);
@@ -258,7 +254,7 @@ impl Operate for Nftables {
     }
 
     fn reader(&self) -> Result<Self, ApplyError> {
-        Self::open().map_err(|e| failed("cannot open nf_tables", e))
+        Self::open_as(self.style).map_err(|e| failed("cannot open nf_tables", e))
     }
 
     fn family(&self, key: &Key) -> IpFamily {
@@ -266,7 +262,7 @@ impl Operate for Nftables {
     }
 
     fn describe(&self, key: &Key, value: &Value) -> String {
-        let layout = self.layouts.iter().find(|layout| layout.family == key.family());
+        let layout = self.layout(key.family());
         layout.map_or_else(String::new, |layout| text::object(layout, key, value))
     }
 
@@ -292,7 +288,8 @@ impl Operate for Nftables {
     }
 
     fn remove(&mut self) -> Result<usize, ApplyError> {
-        self.remove_tables().map_err(|e| failed("cannot delete the tables `ip towpath` and `ip6 towpath`", e))
+        let what = format!("cannot delete the tables {}", self.style);
+        self.remove_tables().map_err(|e| failed(&what, e))
     }
 }
 

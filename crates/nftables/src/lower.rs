@@ -1,16 +1,19 @@
 //! One Route as a set of objects. Pure.
 
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
 use dataplane::place;
-use model::EndpointAddr;
+use model::{EndpointAddr, Protocol};
 use resolve::{Decision, Route, VipKind};
 use rustc_hash::FxHasher;
 
 use crate::ids::{AFFINITY_SHARDS, ChainId, PORT_SHARDS, Pick, SetId, VIP_SHARDS};
-use crate::layout::{fingerprint, set_spec};
+use crate::layout::fingerprint;
 use crate::objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
+use crate::sets::set_spec;
 use crate::slots;
+use crate::style::Style;
 
 /// What an object is at present.
 pub type Now<'a> = &'a dyn Fn(&Key) -> Option<Value>;
@@ -53,9 +56,17 @@ const PORT_MAPS: Maps = Maps {
     local_policy: ChainId::LocalPolicyNodePorts,
 };
 
-/// The objects of one Route.
-pub fn lower(route: &Route, now: Now<'_>) -> Vec<(Key, Value)> {
-    let mut lowering = Lowering { route, now, out: Vec::new() };
+/// Who chooses an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// A chain of ours, out of the frontend's n-th list.
+    Us(u8),
+    Ipvs,
+}
+
+/// The objects of one Route. `addresses` are the node's own; they matter in [`Style::Ipvs`] only.
+pub fn lower(route: &Route, now: Now<'_>, style: Style, addresses: &[IpAddr]) -> Vec<(Key, Value)> {
+    let mut lowering = Lowering { route, now, style, out: Vec::new() };
     for vip in &route.vips {
         let key = VipKey { ip: vip.ip, protocol: route.name.protocol, port: route.port };
         if vip.kind == VipKind::ClusterIp {
@@ -63,6 +74,7 @@ pub fn lower(route: &Route, now: Now<'_>) -> Vec<(Key, Value)> {
             lowering.plain(Front::Vip(key), &route.internal, false);
         } else {
             lowering.external(Front::Vip(key));
+            lowering.routed(vip.ip, addresses);
         }
         if let Some(sources) = &vip.allowed_sources {
             lowering.restrict(key, sources);
@@ -71,6 +83,7 @@ pub fn lower(route: &Route, now: Now<'_>) -> Vec<(Key, Value)> {
     if let Some(port) = route.node_port {
         lowering.external(Front::Port(PortKey { protocol: route.name.protocol, port }));
     }
+    lowering.health();
     for endpoint in &route.hairpin {
         let key = VipKey { ip: endpoint.ip, protocol: route.name.protocol, port: endpoint.port };
         lowering.element(SetId::Hairpin, ElementKey::Vip(key), Value::Member);
@@ -81,6 +94,7 @@ pub fn lower(route: &Route, now: Now<'_>) -> Vec<(Key, Value)> {
 struct Lowering<'a> {
     route: &'a Route,
     now: Now<'a>,
+    style: Style,
     out: Vec<(Key, Value)>,
 }
 
@@ -88,11 +102,12 @@ impl Lowering<'_> {
     /// A frontend that treats all sources alike.
     fn plain(&mut self, front: Front, decision: &Decision, masquerade: bool) {
         let maps = front.maps();
-        match self.target(front, decision, 0, masquerade) {
+        let by = if self.style == Style::Ipvs { By::Ipvs } else { By::Us(0) };
+        match self.target(front, decision, by, masquerade) {
             Some(target) => self.verdict(maps.main, front, target),
             None => self.idle(front, decision),
         }
-        self.affinity(front, decision);
+        self.affinity(front, decision, by);
     }
 
     fn external(&mut self, front: Front) {
@@ -101,9 +116,10 @@ impl Lowering<'_> {
             return self.plain(front, &route.external, true);
         };
         let maps = front.maps();
-        let outside = self.target(front, &route.external, 0, false);
-        let pods = self.target(front, all, 1, false);
-        let node = self.target(front, all, 1, true);
+        let (by_for_outside, by) = self.who_chooses(all);
+        let outside = self.target(front, &route.external, by_for_outside, false);
+        let pods = self.target(front, all, by, false);
+        let node = self.target(front, all, by, true);
         for (map, target) in [(maps.outside, outside), (maps.pods, pods), (maps.node, node)] {
             if let Some(target) = target {
                 self.verdict(map, front, target);
@@ -115,12 +131,33 @@ impl Lowering<'_> {
         if outside.is_none() {
             self.idle(front, &route.external);
         }
-        self.affinity(front, all);
+        self.affinity(front, all, by);
+    }
+
+    /// Who chooses under `externalTrafficPolicy: Local`: for everybody else, and for local pods and the node. IPVS has one
+    /// list for each frontend, that of everybody else.
+    fn who_chooses(&self, all: &Decision) -> (By, By) {
+        let same = all.endpoints() == self.route.external.endpoints();
+        match self.style {
+            Style::Dnat => (By::Us(0), By::Us(1)),
+            Style::Ipvs if same => (By::Ipvs, By::Ipvs),
+            Style::Ipvs => (By::Ipvs, By::Us(1)),
+        }
+    }
+
+    /// The chain that chooses among the decision's endpoints, or leaves that to IPVS.
+    fn target(&mut self, front: Front, decision: &Decision, by: By, masquerade: bool) -> Option<Target> {
+        let chain = match by {
+            By::Us(list) => ChainId::Pick(self.pick(front, decision, list, masquerade)?),
+            By::Ipvs if decision.endpoints().is_empty() => return None,
+            By::Ipvs => ChainId::Balance { masquerade },
+        };
+        Some(Target::Goto(chain))
     }
 
     /// The chain that chooses among the decision's endpoints, whose slots are filled. Two lists of one frontend go
     /// into neighbouring shards, so that their keys cannot meet.
-    fn target(&mut self, front: Front, decision: &Decision, list: u8, masquerade: bool) -> Option<Target> {
+    fn pick(&mut self, front: Front, decision: &Decision, list: u8, masquerade: bool) -> Option<Pick> {
         let endpoints = decision.endpoints();
         let endpoints = &endpoints[..endpoints.len().min(slots::MAX)];
         let size = slots::class_of(endpoints.len())?;
@@ -132,7 +169,7 @@ impl Lowering<'_> {
         if !already {
             self.slots(front, shard, endpoints);
         }
-        Some(Target::Goto(ChainId::Pick(pick)))
+        Some(pick)
     }
 
     fn slots(&mut self, front: Front, shard: u8, endpoints: &[EndpointAddr]) {
@@ -155,6 +192,21 @@ impl Lowering<'_> {
         self.verdict(front.maps().idle, front, target);
     }
 
+    /// A VIP that is the node's only by a route of ours answers for nothing but its frontends.
+    fn routed(&mut self, vip: IpAddr, addresses: &[IpAddr]) {
+        if self.style == Style::Ipvs && !vip.is_loopback() && !addresses.contains(&vip) {
+            self.element(SetId::RoutedVips, ElementKey::Addr(vip), Value::Member);
+        }
+    }
+
+    /// The server of the Service's health is this program, by TCP.
+    fn health(&mut self) {
+        if let Some(port) = self.route.health_check_port.filter(|_| self.style == Style::Ipvs) {
+            let key = PortKey { protocol: Protocol::Tcp, port };
+            self.element(SetId::HealthPorts, ElementKey::Port(key), Value::Member);
+        }
+    }
+
     fn restrict(&mut self, key: VipKey, sources: &[ipnet::IpNet]) {
         self.element(SetId::RestrictedVips, ElementKey::Vip(key), Value::Member);
         for net in sources {
@@ -163,10 +215,10 @@ impl Lowering<'_> {
         ChainId::FIREWALL.into_iter().for_each(|chain| self.chain(chain));
     }
 
-    fn affinity(&mut self, front: Front, decision: &Decision) {
-        let Some(seconds) = self.route.affinity_seconds.filter(|_| !decision.endpoints().is_empty()) else {
-            return;
-        };
+    /// What remembers the choices of ours; IPVS remembers its own.
+    fn affinity(&mut self, front: Front, decision: &Decision, by: By) {
+        let needed = by != By::Ipvs && !decision.endpoints().is_empty();
+        let Some(seconds) = self.route.affinity_seconds.filter(|_| needed) else { return };
         let (family, shard) = (self.route.family, front.affinity_shard());
         let record = ChainId::Record { shard, seconds };
         let set = SetId::Affinity(shard);

@@ -6,10 +6,12 @@ use netlink::{NetlinkError, Socket};
 use rustc_hash::FxHashMap;
 
 use crate::codec::decode;
-use crate::ids::{ChainId, SetId, TABLE};
+use crate::ids::{ChainId, SetId};
 use crate::kernel_family;
-use crate::layout::{fingerprint, set_spec};
+use crate::layout::fingerprint;
 use crate::objects::{Key, Stray, Value};
+use crate::sets::set_spec;
+use crate::style::Style;
 
 /// What was found in the table of one family.
 #[derive(Debug, Default)]
@@ -22,40 +24,42 @@ pub struct Found {
 }
 
 /// Lists one table.
-pub fn observe(socket: &mut Socket, family: IpFamily) -> Result<Found, NetlinkError> {
+pub fn observe(socket: &mut Socket, style: Style, family: IpFamily) -> Result<Found, NetlinkError> {
     let mut found = Found::default();
-    let sets = nft::sets(socket, kernel_family(family), TABLE)?;
-    let sets: Vec<SetSpec> = sets.into_iter().map(|spec| without_remarks(spec, family)).collect();
-    if sets.iter().any(|spec| is_incompatible(spec, family)) {
-        found.incompatible = true;
-        return Ok(found);
-    }
-    observe_chains(socket, family, &mut found.objects)?;
-    for spec in sets {
-        match SetId::parse(&spec.name) {
-            Some(id) => observe_set(socket, family, id, &spec, &mut found.objects)?,
+    let sets = nft::sets(socket, kernel_family(family), style.table())?;
+    let mut ours = Vec::new();
+    for mut spec in sets {
+        match SetId::parse_in(&spec.name, style) {
+            Some(id) => {
+                without_remarks(id, &mut spec, family);
+                found.incompatible |= set_spec(id, family) != spec;
+                ours.push((id, spec));
+            }
             None => {
                 found.objects.insert(Key::Stray(family, Box::new(Stray::Set(spec.name))), Value::Member);
             }
         }
     }
+    if found.incompatible {
+        return Ok(Found { incompatible: true, ..Found::default() });
+    }
+    observe_chains(socket, style, family, &mut found.objects)?;
+    for (id, spec) in ours {
+        observe_set(socket, style, family, id, &spec, &mut found.objects)?;
+    }
     Ok(found)
 }
 
 /// Where we need no user data, what `nft` leaves there for itself is no difference.
-fn without_remarks(mut spec: SetSpec, family: IpFamily) -> SetSpec {
-    if SetId::parse(&spec.name).is_some_and(|id| set_spec(id, family).userdata.is_empty()) {
+fn without_remarks(id: SetId, spec: &mut SetSpec, family: IpFamily) {
+    if set_spec(id, family).userdata.is_empty() {
         spec.userdata.clear();
     }
-    spec
-}
-
-fn is_incompatible(spec: &SetSpec, family: IpFamily) -> bool {
-    SetId::parse(&spec.name).is_some_and(|id| set_spec(id, family) != *spec)
 }
 
 fn observe_set(
     socket: &mut Socket,
+    style: Style,
     family: IpFamily,
     id: SetId,
     spec: &SetSpec,
@@ -65,7 +69,7 @@ fn observe_set(
     if matches!(id, SetId::Affinity(_)) {
         return Ok(());
     }
-    for element in nft::elements(socket, kernel_family(family), TABLE, &spec.name)? {
+    for element in nft::elements(socket, kernel_family(family), style.table(), &spec.name)? {
         let (key, value) = match decode(id, family, &element) {
             Some((key, value)) => (Key::Element(family, id, key), value),
             None => {
@@ -80,13 +84,14 @@ fn observe_set(
 
 fn observe_chains(
     socket: &mut Socket,
+    style: Style,
     family: IpFamily,
     objects: &mut FxHashMap<Key, Value>,
 ) -> Result<(), NetlinkError> {
-    let mut rules = by_chain(nft::rules(socket, kernel_family(family), TABLE)?);
-    for chain in nft::chains(socket, kernel_family(family), TABLE)? {
+    let mut rules = by_chain(nft::rules(socket, kernel_family(family), style.table())?);
+    for chain in nft::chains(socket, kernel_family(family), style.table())? {
         let rules = rules.remove(&chain.name).unwrap_or_default();
-        let (key, value) = match ChainId::parse(&chain.name) {
+        let (key, value) = match ChainId::parse_in(&chain.name, style) {
             Some(id) => (Key::Chain(family, id), Value::Definition(fingerprint((chain.hook, rules)))),
             None => (Key::Stray(family, Box::new(Stray::Chain(chain.name))), Value::Member),
         };

@@ -5,7 +5,9 @@ use netlink::nft::Transaction;
 use netlink::{NetlinkError, Socket};
 
 use crate::ids::{ChainId, SetId};
-use crate::layout::{Layout, set_spec};
+use crate::layout::Layout;
+use crate::sets::set_spec;
+use crate::style::Style;
 use crate::{Pick, kernel_family};
 use resolve::{LocalSource, NodePortScope};
 
@@ -43,10 +45,16 @@ const TABLE: &str = "towpath-probe";
 
 /// Tries every kind of object and rule that we use, without writing anything: the ruleset's generation stays.
 pub fn probe(socket: &mut Socket) -> Vec<Missing> {
+    probe_as(socket, Style::Dnat)
+}
+
+/// The same for tables of a style. It does not ask for IPVS itself.
+pub fn probe_as(socket: &mut Socket, style: Style) -> Vec<Missing> {
     let mut missing = Vec::new();
+    let more = PING.filter(|_| style == Style::Ipvs);
     for family in IpFamily::ALL {
-        let layout = layout(family);
-        for (feature, option, chain) in CHAINS {
+        let layout = layout(style, family);
+        for (feature, option, chain) in CHAINS.into_iter().chain(more) {
             match try_chain(socket, &layout, chain) {
                 Ok(()) => {}
                 Err(error) if error.errno() == Some(PERMISSION) => return vec![Missing::Permission],
@@ -76,21 +84,27 @@ const CHAINS: [(&str, &str, ChainId); 9] = [
     ("maps that rules write", "CONFIG_NF_TABLES", ChainId::Record { shard: 0, seconds: 1 }),
 ];
 
-fn layout(family: IpFamily) -> Layout {
+/// What only tables beside IPVS have.
+const PING: Option<(&str, &str, ChainId)> =
+    Some(("matches on headers of ICMP", "CONFIG_NF_TABLES", ChainId::ClusterIpCheck));
+
+fn layout(style: Style, family: IpFamily) -> Layout {
     Layout {
+        style,
         family,
         local: LocalSource::Interface("towpath-probe".into()),
         masquerade_all: false,
         mark: 1 << 14,
         scope: NodePortScope::All,
         service_cidrs: Vec::new(),
+        addresses: Vec::new(),
     }
 }
 
 fn try_chain(socket: &mut Socket, layout: &Layout, chain: ChainId) -> Result<(), NetlinkError> {
     let mut transaction = Transaction::new(socket, kernel_family(layout.family), TABLE, None);
     transaction.add_table();
-    for id in SetId::all().filter(is_sample) {
+    for id in SetId::all().filter(|id| id.is_in(layout.style) && is_sample(id)) {
         transaction.add_set(&set_spec(id, layout.family));
     }
     for id in [ChainId::Services, ChainId::ClusterIpCheck, ChainId::Reject] {

@@ -41,6 +41,10 @@ pub enum Part {
     Interface(String, bool, bool),
     /// The address is one of this node's.
     Local(Side),
+    /// The address is none of this node's.
+    Foreign(Side),
+    /// An echo request of ICMP or ICMPv6 ("ping").
+    Echo,
     /// `ct state new`.
     New,
     /// `ct status dnat`.
@@ -69,6 +73,8 @@ pub enum Part {
     Reject,
     /// Answers TCP with a reset; other protocols go on.
     Reset,
+    /// Ends the base chain; the packet goes on.
+    Accept,
     /// Discards.
     Drop,
 }
@@ -92,11 +98,9 @@ fn encode_part(part: &Part, family: IpFamily, out: &mut Vec<Expr>) {
     match part {
         Part::Addr(side, inside, net) => prefix(*side, *inside, net, out),
         Part::Interface(name, is_prefix, matches) => interface(name, *is_prefix, *matches, out),
-        Part::Local(side) => {
-            let flags = if *side == Side::Source { 1 } else { 2 };
-            out.push(Expr::Fib { dreg: 1, result: 3, flags });
-            out.push(Expr::Cmp { sreg: 1, op: 0, value: 2u32.to_ne_bytes().to_vec() });
-        }
+        Part::Local(side) => local(*side, true, out),
+        Part::Foreign(side) => local(*side, false, out),
+        Part::Echo => echo(family, out),
         Part::New => bit(Expr::Ct { dreg: 1, key: 0, direction: None }, NEW, out),
         Part::Translated => bit(Expr::Ct { dreg: 1, key: 2, direction: None }, DNAT_DONE, out),
         Part::In(fields, set, inside) => {
@@ -136,8 +140,25 @@ fn encode_part(part: &Part, family: IpFamily, out: &mut Vec<Expr>) {
             out.push(Expr::Cmp { sreg: 1, op: 0, value: vec![6] });
             out.push(Expr::Reject { kind: 1, code: 0 });
         }
+        Part::Accept => verdict(Verdict::Accept, out),
         Part::Drop => verdict(Verdict::Drop, out),
     }
+}
+
+/// RTN_LOCAL is 2.
+fn local(side: Side, matches: bool, out: &mut Vec<Expr>) {
+    let flags = if side == Side::Source { 1 } else { 2 };
+    out.push(Expr::Fib { dreg: 1, result: 3, flags });
+    out.push(Expr::Cmp { sreg: 1, op: u32::from(!matches), value: 2u32.to_ne_bytes().to_vec() });
+}
+
+/// As nft does it: the protocol first, then the type, the first byte of the header.
+fn echo(family: IpFamily, out: &mut Vec<Expr>) {
+    let (protocol, request) = if family == IpFamily::V4 { (1, 8) } else { (58, 128) };
+    out.push(Expr::Meta { dreg: 1, key: 16 });
+    out.push(Expr::Cmp { sreg: 1, op: 0, value: vec![protocol] });
+    out.push(Expr::Payload { dreg: 1, base: TRANSPORT, offset: 0, len: 1 });
+    out.push(Expr::Cmp { sreg: 1, op: 0, value: vec![request] });
 }
 
 fn verdict(verdict: Verdict, out: &mut Vec<Expr>) {

@@ -6,17 +6,18 @@ use ipnet::IpNet;
 use model::IpFamily;
 use netlink::nft::SetData;
 
-use crate::ids::{ChainId, SetId, TABLE};
-use crate::layout::{AFFINITY_SIZE, Layout, key_parts, set_data};
+use crate::ids::{ChainId, SetId};
+use crate::layout::Layout;
 use crate::objects::{ElementKey, Key, Target, Value, VipKey};
 use crate::rule::{Field, Part, Side};
+use crate::sets::{AFFINITY_SIZE, key_parts, set_data};
 
 /// The table of one family. `objects` must be of that family; their order does not matter.
 pub fn table(layout: &Layout, objects: &[(Key, Value)]) -> String {
     let mut objects: Vec<&(Key, Value)> = objects.iter().collect();
     objects.sort_by(|a, b| a.0.cmp(&b.0));
-    let ip = prefix(layout.family);
-    let mut out = format!("table {ip} {TABLE}\ndelete table {ip} {TABLE}\ntable {ip} {TABLE} {{\n");
+    let (ip, name) = (prefix(layout.family), layout.style.table());
+    let mut out = format!("table {ip} {name}\ndelete table {ip} {name}\ntable {ip} {name} {{\n");
     let sets = objects.iter().filter_map(|(key, _)| match key {
         Key::Set(_, id) => Some(*id),
         _ => None,
@@ -36,15 +37,15 @@ pub fn table(layout: &Layout, objects: &[(Key, Value)]) -> String {
 
 /// One object in a line, for lists of what a Service became.
 pub fn object(layout: &Layout, key: &Key, value: &Value) -> String {
-    let ip = prefix(layout.family);
+    let (ip, table) = (prefix(layout.family), layout.style.table());
     match key {
-        Key::Set(_, id) => format!("set {ip} {TABLE} {id}"),
+        Key::Set(_, id) => format!("set {ip} {table} {id}"),
         Key::Chain(_, id) => {
             let rules: Vec<String> = layout.rules(*id).iter().map(|r| rule(r, layout.family)).collect();
-            format!("chain {ip} {TABLE} {id} {{ {} }}", rules.join("; "))
+            format!("chain {ip} {table} {id} {{ {} }}", rules.join("; "))
         }
-        Key::Element(_, id, _) => format!("element {ip} {TABLE} {id} {{ {} }}", element(*id, key, value)),
-        Key::Stray(_, stray) => format!("stray {ip} {TABLE} {stray:?}"),
+        Key::Element(_, id, _) => format!("element {ip} {table} {id} {{ {} }}", element(*id, key, value)),
+        Key::Stray(_, stray) => format!("stray {ip} {table} {stray:?}"),
     }
 }
 
@@ -145,6 +146,9 @@ fn part(part: &Part, family: IpFamily) -> String {
             format!("iifname {}\"{name}{}\"", not(matches), if *is_prefix { "*" } else { "" })
         }
         Part::Local(side) => format!("fib {} type local", side_text(*side)),
+        Part::Foreign(side) => format!("fib {} type != local", side_text(*side)),
+        Part::Echo if family == IpFamily::V4 => "icmp type echo-request".into(),
+        Part::Echo => "icmpv6 type echo-request".into(),
         Part::New => "ct state new".into(),
         Part::Translated => "ct status dnat".into(),
         Part::In(fields, set, inside) => format!("{} {}@{set}", key(fields), not(inside)),
@@ -161,6 +165,7 @@ fn part(part: &Part, family: IpFamily) -> String {
         Part::Masquerade => "masquerade fully-random".into(),
         Part::Reject => "reject".into(),
         Part::Reset => "meta l4proto tcp reject with tcp reset".into(),
+        Part::Accept => "accept".into(),
         Part::Drop => "drop".into(),
     }
 }
