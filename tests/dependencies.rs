@@ -37,6 +37,16 @@ const TABLE: &[(&str, May)] = &[
             "towpath-netlink",
         ]),
     ),
+    (
+        "towpath-ipvs",
+        May::Use(&[
+            "towpath-dataplane",
+            "towpath-resolve",
+            "towpath-model",
+            "towpath-nftables",
+            "towpath-netlink",
+        ]),
+    ),
     ("towpath-sources", May::Use(&["towpath-model", "towpath-netlink"])),
     ("towpath-admin", May::Use(&["towpath-model"])),
     ("towpath-config", May::Use(&["towpath-model"])),

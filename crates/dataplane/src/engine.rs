@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Change, NamespacedName, Problem, Store, Subject, Touched};
 use resolve::{Conflict, LocalView, ProxyConfig, resolve};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Plan, Refusal};
+use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Operate, Plan, Refusal, Start};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
@@ -74,40 +75,47 @@ pub struct Engine<D: Dataplane> {
 impl<D: Dataplane> Engine<D> {
     /// An engine that programs nothing before every source in `sources` has said [`Change::Synced`].
     pub fn new(store: Store, config: ProxyConfig, dataplane: D, sources: &[&'static str]) -> Self {
+        Self::begin(Start::new(store, sources), config, dataplane)
+    }
+
+    /// An engine that begins where `start` says.
+    pub fn begin(start: Start, config: ProxyConfig, dataplane: D) -> Self {
+        let services = start.owed.into_iter().collect();
         Self {
-            store,
+            store: start.store,
             config,
             dataplane,
             ledger: Ledger::default(),
-            touched: Touched { node: true, ..Touched::default() },
+            touched: Touched { node: true, services, ..Touched::default() },
             flows: FlowTracker::default(),
-            conflicts: FxHashMap::default(),
+            conflicts: start.conflicts,
             refused: FxHashMap::default(),
-            waiting_for: sources.iter().copied().collect(),
-            due: Vec::new(),
+            waiting_for: start.waiting_for,
+            due: start.due,
             resolved: Vec::new(),
             news: Vec::new(),
             conflicts_changed: false,
             node_changed: false,
-            open_batches: 0,
+            open_batches: start.open_batches,
             full: true,
             first: true,
             failed: false,
         }
     }
 
-    /// An engine for another dataplane that begins where this one is: with the same store, waiting for the same
-    /// sources, in the middle of the same batch, owing the same reports. Both may go on side by side.
-    pub fn successor<E: Dataplane>(&self, config: ProxyConfig, dataplane: E) -> Engine<E> {
-        let mut engine = Engine::new(self.store.clone(), config, dataplane, &[]);
-        engine.waiting_for = self.waiting_for.clone();
-        engine.open_batches = self.open_batches;
+    /// What an engine for another dataplane begins with, to go on where this one is: with the same store, waiting for the
+    /// same sources, in the middle of the same batch, owing the same reports. Both may go on side by side.
+    pub fn handover(&self) -> Start {
         // What went while this one could not sync is in no store any more.
-        let owed = self.resolved.iter().map(|(name, _)| name);
-        engine.touched.services.extend(owed.chain(&self.touched.services).cloned());
-        engine.due = self.due.clone();
-        engine.conflicts = self.conflicts.clone();
-        engine
+        let owed = self.resolved.iter().map(|(name, _)| name).chain(&self.touched.services);
+        Start {
+            store: self.store.clone(),
+            waiting_for: self.waiting_for.clone(),
+            open_batches: self.open_batches,
+            owed: owed.cloned().collect(),
+            due: self.due.clone(),
+            conflicts: self.conflicts.clone(),
+        }
     }
 
     /// Has the next sync make the ground objects anew: something outside of the settings changed that they depend on.
@@ -147,6 +155,11 @@ impl<D: Dataplane> Engine<D> {
     /// The dataplane, for questions to its kernel.
     pub fn dataplane_mut(&mut self) -> &mut D {
         &mut self.dataplane
+    }
+
+    /// The dataplane alone: the kernel keeps what it has.
+    pub fn into_dataplane(self) -> D {
+        self.dataplane
     }
 
     /// Number of desired objects.
@@ -360,6 +373,15 @@ impl<D: Dataplane> Engine<D> {
     }
 }
 
+impl<D: Operate> Engine<D> {
+    /// Has the dataplane do the work that only time brings; after how long it is to be called again at the latest, if at
+    /// all. A sync may bring that forward, so it is called after each one too. After an error the next sync compares
+    /// everything.
+    pub fn tend(&mut self) -> Result<Option<Duration>, ApplyError> {
+        self.dataplane.tend().inspect_err(|_| self.full = true)
+    }
+}
+
 fn refusal_problem(refusal: &Refusal) -> Problem {
     Problem {
         subject: Subject {
@@ -367,9 +389,18 @@ fn refusal_problem(refusal: &Refusal) -> Problem {
             object: format!("Service {} in the kernel", refusal.service).into(),
         },
         field: String::new(),
-        message: format!(
-            "the kernel does not take its rules, so it is not served on this node; others are: {}",
-            refusal.reason
+        message: refusal_message(refusal),
+    }
+}
+
+fn refusal_message(refusal: &Refusal) -> String {
+    let reason = &refusal.reason;
+    match &refusal.instead {
+        None => format!(
+            "the kernel does not take its rules, so it is not served on this node; others are: {reason}"
+        ),
+        Some(instead) => format!(
+            "the kernel does not take its rules as they are, so it is served with {instead}: {reason}"
         ),
     }
 }
@@ -389,4 +420,24 @@ pub fn conflict_problem(name: &NamespacedName, conflicts: &[Conflict]) -> Option
             list.join(", ")
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_is_served() {
+        let cases = [
+            (None, "so it is not served on this node; others are: no room"),
+            (Some("scheduler rr instead of lc"), "so it is served with scheduler rr instead of lc: no room"),
+        ];
+        for (instead, expected) in cases {
+            let service = NamespacedName::new("ns", "name");
+            let instead = instead.map(str::to_owned);
+            let problem = refusal_problem(&Refusal { service, reason: "no room".into(), instead });
+            assert!(problem.message.ends_with(expected), "{}", problem.message);
+            assert_eq!(&*problem.subject.object, "Service ns/name in the kernel");
+        }
+    }
 }

@@ -16,15 +16,18 @@ mod flows;
 mod ledger;
 mod place;
 mod plan;
+mod start;
 
 pub use engine::{Engine, FullReport, SyncReport, conflict_problem};
 pub use flows::{FlowCheck, FlowTracker};
 pub use ledger::Ledger;
 pub use place::place;
 pub use plan::{Plan, Step};
+pub use start::Start;
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use model::{FrontendKey, IpFamily, NamespacedName, NodeFacts};
@@ -95,13 +98,26 @@ pub trait Dataplane {
     fn apply(&mut self, plan: Plan<Self::Key, Self::Value>) -> Result<Vec<Refusal>, ApplyError>;
 }
 
-/// A Service whose objects the kernel did not take, while it took those of others.
+/// A Service whose objects the kernel did not take, or not as they were asked for, while it took those of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The Service.
     pub service: NamespacedName,
     /// Why, in the words of the kernel or its tool.
     pub reason: String,
+    /// What the kernel has in their place, as "scheduler rr instead of lc": the Service is served so. `None`: it has
+    /// nothing, and the Service is not served.
+    pub instead: Option<String>,
+}
+
+/// How far [`Operate::retire`] has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// Nothing of ours is left; the number of objects that this call removed.
+    Gone(usize),
+    /// New connections are not taken any more, old ones still are: ask again. What it waits for, to be read after "until":
+    /// "3 connections end".
+    Draining(String),
 }
 
 /// What a running program needs of a dataplane beside reconciling: to print it, to guard it, to remove it.
@@ -136,4 +152,17 @@ pub trait Operate: Dataplane {
     /// Removes everything of ours, and nothing else; the number of objects that were there. Does nothing where nothing
     /// is.
     fn remove(&mut self) -> Result<usize, ApplyError>;
+
+    /// Does the work that only time brings, as ending what drains, as far as it is due. It returns after how long it is to
+    /// be called again at the latest; `None`: nothing is waited for. Cheap when nothing is due. An error leaves what was
+    /// due for the next call.
+    fn tend(&mut self) -> Result<Option<Duration>, ApplyError> {
+        Ok(None)
+    }
+
+    /// Removes everything of ours as [`Operate::remove`] does, but lets what is in use end first: to be called, about once a
+    /// second, until it is [`Retired::Gone`]. By default nothing is waited for.
+    fn retire(&mut self) -> Result<Retired, ApplyError> {
+        self.remove().map(Retired::Gone)
+    }
 }

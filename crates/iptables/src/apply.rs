@@ -184,7 +184,7 @@ fn by_service(refused: Vec<(Group, String)>) -> Vec<Refusal> {
     let mut refusals: Vec<Refusal> = Vec::new();
     for (group, reason) in refused {
         if !refusals.iter().any(|refusal| refusal.service == group.service) {
-            refusals.push(Refusal { service: group.service, reason });
+            refusals.push(Refusal { service: group.service, reason, instead: None });
         }
     }
     refusals
