@@ -1,12 +1,14 @@
 //! `towpath cleanup`.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Result, bail, ensure};
+use config::Settings;
 
 use crate::cli::CleanupArgs;
 use crate::janitor::is_absent;
-use crate::modes::{Opened, Place};
+use crate::modes::Place;
+use crate::opened::Opened;
+use crate::options::ipvs_settings;
+use crate::records;
 
 /// Removes our rules of every mode; or what kube-proxy has left.
 pub(crate) fn cleanup(args: &CleanupArgs) -> Result<()> {
@@ -33,8 +35,7 @@ fn all(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
 }
 
 fn empty(place: Place) -> Result<()> {
-    let removed = Opened::at(place).and_then(|mut opened| Ok(opened.remove()?));
-    match removed {
+    match remove(place) {
         Ok(0) => println!("{place}: nothing of ours is there"),
         Ok(removed) => println!("{place}: our rules are gone ({removed} objects)"),
         Err(error) if is_absent(&error) => {
@@ -45,8 +46,14 @@ fn empty(place: Place) -> Result<()> {
     Ok(())
 }
 
+/// The number of objects that were there. Nothing is waited for.
+fn remove(place: Place) -> Result<usize> {
+    let mut opened = Opened::at(place, &ipvs_settings(&Settings::default()))?;
+    Ok(opened.remove()?)
+}
+
 fn kube_proxy() -> Result<()> {
-    let report = takeover::remove(&BTreeSet::new());
+    let report = takeover::remove(&records::virtual_servers()?, takeover::Connections::End);
     report.removed.iter().for_each(|what| println!("removed: {what}"));
     report.kept.iter().for_each(|what| println!("left in place: {what}"));
     if report.removed.is_empty() && report.failed.is_empty() {

@@ -27,7 +27,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Program this node's kernel, and follow changes. Takes kube-proxy's flags.
     Run(RunArgs),
-    /// Print the ruleset as text that `nft -f` reads, or iptables-restore one family. Needs no privilege.
+    /// Print the ruleset as text that `nft -f` reads, or iptables-restore one family; in mode ipvs with what `ipvsadm` and
+    /// `ip` do as comments. Needs no privilege.
     Render(RenderArgs),
     /// Say what happens to a packet, and why. Needs no privilege.
     Explain(ExplainArgs),
@@ -132,22 +133,14 @@ pub(crate) struct MigrateArgs {
     /// kube-proxy's ConfigMap in the cluster, for when there is no --config.
     #[arg(long, default_value = "kube-system/kube-proxy")]
     pub(crate) configmap: String,
-    /// The mode that towpath would run in: nftables or iptables. Default: what it takes with this configuration.
-    #[arg(long, value_name = "MODE", value_parser = target)]
+    /// The mode that towpath would run in: nftables, iptables or ipvs. Default: what it takes with this configuration.
+    #[arg(long, value_name = "MODE")]
     pub(crate) to: Option<Mode>,
     /// text or json.
     #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
     pub(crate) output: String,
     #[command(flatten)]
     pub(crate) proxy: KubeProxyFlags,
-}
-
-/// A mode that towpath has.
-fn target(text: &str) -> Result<Mode, String> {
-    match text.parse() {
-        Ok(Mode::Ipvs) => Err("ipvs is not built yet: write nftables or iptables".into()),
-        other => other,
-    }
 }
 
 /// What the program was started with, as clap is to read it: flags without a command belong to `run`, and flags are
@@ -193,6 +186,8 @@ mod tests {
             assert!(matches!(parsed(line), Ok(Command::Run(_))), "{line}: {:?}", parsed(line));
         }
         assert!(parsed("towpath --no-such-flag").is_err());
+        assert!(parsed("towpath migrate --check --to ipvs").is_ok());
+        assert!(parsed("towpath migrate --check --to userspace").is_err());
         assert!(matches!(parsed("towpath cleanup"), Ok(Command::Cleanup(_))));
     }
 }

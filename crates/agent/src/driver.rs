@@ -1,24 +1,33 @@
 //! An engine with its dataplane, whichever that is: what the sync thread drives.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use dataplane::{ApplyError, Engine, Ground, Operate, SyncReport};
+use config::Settings;
+use dataplane::{ApplyError, Engine, Ground, Start, SyncReport};
 use model::{Change, Problem, Store};
+use netlink::ipvs::Key;
 use resolve::ProxyConfig;
 
-use crate::modes::{Opened, Place};
+use crate::modes::Place;
+use crate::opened::{Opened, Plane};
 use crate::rules_view::{Rules, RulesView};
 
 /// An engine, whichever dataplane it has.
 pub(crate) trait Driver: Send {
     /// Where its rules are.
     fn place(&self) -> Place;
-    /// An engine for another dataplane that begins where this one is.
-    fn successor(&self, config: ProxyConfig, opened: Opened) -> Box<dyn Driver>;
+    /// As [`Engine::handover`].
+    fn handover(&self) -> Start;
     /// As [`Engine::handle`].
     fn handle(&mut self, change: Change);
     /// As [`Engine::set_config`].
     fn set_config(&mut self, config: ProxyConfig);
+    /// As [`Plane::set`].
+    fn set_own(&mut self, settings: &Settings);
+    /// As [`Plane::virtual_servers`].
+    fn virtual_servers(&self) -> BTreeSet<Key>;
     /// As [`Engine::set_bind_address`].
     fn set_bind_address(&mut self, ip: Option<IpAddr>);
     /// As [`Engine::touch_ground`].
@@ -43,40 +52,29 @@ pub(crate) trait Driver: Send {
     fn has_refusals(&self) -> bool;
     /// As [`Engine::object_count`].
     fn object_count(&self) -> usize;
-    /// As [`Operate::touched_by_others`].
+    /// As [`Engine::tend`].
+    fn tend(&mut self) -> Result<Option<Duration>, ApplyError>;
+    /// As [`dataplane::Operate::touched_by_others`].
     fn touched_by_others(&mut self) -> bool;
-    /// As [`Operate::remove`].
-    fn remove(&mut self) -> Result<usize, ApplyError>;
+    /// Its dataplane alone.
+    fn into_opened(self: Box<Self>) -> Opened;
     /// A copy of the rules, for pages.
     fn rules(&self) -> Box<dyn RulesView>;
 }
 
 /// An engine, and where its rules are.
-pub(crate) struct Held<D: Operate> {
+pub(crate) struct Held<D: Plane> {
     pub(crate) engine: Engine<D>,
     pub(crate) place: Place,
 }
 
-impl<D> Driver for Held<D>
-where
-    D: Operate + Send + 'static,
-    D::Key: Send,
-    D::Value: Send,
-{
+impl<D: Plane> Driver for Held<D> {
     fn place(&self) -> Place {
         self.place
     }
 
-    fn successor(&self, config: ProxyConfig, opened: Opened) -> Box<dyn Driver> {
-        let place = opened.place();
-        match opened {
-            Opened::Nftables(dataplane) => {
-                Box::new(Held { engine: self.engine.successor(config, *dataplane), place })
-            }
-            Opened::Iptables(dataplane, _) => {
-                Box::new(Held { engine: self.engine.successor(config, *dataplane), place })
-            }
-        }
+    fn handover(&self) -> Start {
+        self.engine.handover()
     }
 
     fn handle(&mut self, change: Change) {
@@ -85,6 +83,14 @@ where
 
     fn set_config(&mut self, config: ProxyConfig) {
         self.engine.set_config(config);
+    }
+
+    fn set_own(&mut self, settings: &Settings) {
+        self.engine.dataplane_mut().set(settings);
+    }
+
+    fn virtual_servers(&self) -> BTreeSet<Key> {
+        self.engine.dataplane().virtual_servers()
     }
 
     fn set_bind_address(&mut self, ip: Option<IpAddr>) {
@@ -135,12 +141,16 @@ where
         self.engine.object_count()
     }
 
+    fn tend(&mut self) -> Result<Option<Duration>, ApplyError> {
+        self.engine.tend()
+    }
+
     fn touched_by_others(&mut self) -> bool {
         self.engine.dataplane_mut().touched_by_others()
     }
 
-    fn remove(&mut self) -> Result<usize, ApplyError> {
-        self.engine.dataplane_mut().remove()
+    fn into_opened(self: Box<Self>) -> Opened {
+        Opened::new(self.place, self.engine.into_dataplane())
     }
 
     fn rules(&self) -> Box<dyn RulesView> {

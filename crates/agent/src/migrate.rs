@@ -47,12 +47,13 @@ fn compare(args: &MigrateArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(report.breaks())))
 }
 
-/// The mode that towpath would run in with this configuration. One that it refuses is compared with nftables, and so is
-/// one that is left open, since that is what most nodes take.
+/// The mode that towpath would run in with this configuration. One that is left open is compared with nftables, since
+/// that is what most nodes take.
 fn target(config: &KubeProxyConfiguration) -> Mode {
     match config.proxy_mode() {
         Some(ProxyMode::Iptables) => Mode::Iptables,
-        Some(ProxyMode::Nftables | ProxyMode::Ipvs) | None => Mode::Nftables,
+        Some(ProxyMode::Ipvs) => Mode::Ipvs,
+        Some(ProxyMode::Nftables) | None => Mode::Nftables,
     }
 }
 

@@ -2,15 +2,14 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use config::{IptablesVariant, ProxyMode, Settings};
-use dataplane::{ApplyError, Engine, Operate};
+use dataplane::Operate;
 use iptables::Iptables;
-use model::Store;
 use netlink::Socket;
-use nftables::Nftables;
-use resolve::{Mode, ProxyConfig};
+use resolve::Mode;
 use xtables::{Tools, Variant};
 
-use crate::driver::{Driver, Held};
+use crate::opened::{self, Opened};
+use crate::options::ipvs_settings;
 
 /// Where rules of ours can be: each place is looked at, written and emptied by one dataplane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +18,21 @@ pub(crate) enum Place {
     Nftables,
     /// The chains TOWPATH-* of one variant of iptables.
     Iptables(Variant),
+    /// Virtual servers of IPVS, local routes, and the tables `ip towpath-ipvs` and `ip6 towpath-ipvs` of nf_tables.
+    Ipvs,
 }
 
 impl Place {
     /// Every place.
-    pub(crate) const ALL: [Self; 3] =
-        [Self::Nftables, Self::Iptables(Variant::Legacy), Self::Iptables(Variant::Nft)];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Nftables, Self::Iptables(Variant::Legacy), Self::Iptables(Variant::Nft), Self::Ipvs];
 
     /// The mode whose rules are there.
     pub(crate) fn mode(self) -> Mode {
         match self {
             Self::Nftables => Mode::Nftables,
             Self::Iptables(_) => Mode::Iptables,
+            Self::Ipvs => Mode::Ipvs,
         }
     }
 }
@@ -39,67 +41,8 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Nftables => f.write_str("mode nftables"),
+            Self::Ipvs => f.write_str("mode ipvs"),
             Self::Iptables(variant) => write!(f, "mode iptables ({} variant)", variant.as_str()),
-        }
-    }
-}
-
-/// The dataplane of a place, opened.
-pub(crate) enum Opened {
-    /// nf_tables.
-    Nftables(Box<Nftables>),
-    /// One variant of iptables.
-    Iptables(Box<Iptables>, Variant),
-}
-
-impl Opened {
-    /// Opens what is at a place, to look at it or to empty it. Asks the kernel for nothing else.
-    pub(crate) fn at(place: Place) -> Result<Self> {
-        Ok(match place {
-            Place::Nftables => {
-                let opened = Nftables::open().context("cannot talk to nf_tables (CONFIG_NF_TABLES)")?;
-                Self::Nftables(Box::new(opened))
-            }
-            Place::Iptables(variant) => {
-                Self::Iptables(Box::new(Iptables::open(Tools::find(variant)?)), variant)
-            }
-        })
-    }
-
-    /// Where its rules are.
-    pub(crate) fn place(&self) -> Place {
-        match self {
-            Self::Nftables(_) => Place::Nftables,
-            Self::Iptables(_, variant) => Place::Iptables(*variant),
-        }
-    }
-
-    /// Whether rules of ours are there.
-    pub(crate) fn is_installed(&mut self) -> Result<bool, ApplyError> {
-        match self {
-            Self::Nftables(dataplane) => dataplane.is_installed(),
-            Self::Iptables(dataplane, _) => dataplane.is_installed(),
-        }
-    }
-
-    /// Removes what is ours there; the number of objects that were there.
-    pub(crate) fn remove(&mut self) -> Result<usize, ApplyError> {
-        match self {
-            Self::Nftables(dataplane) => dataplane.remove(),
-            Self::Iptables(dataplane, _) => dataplane.remove(),
-        }
-    }
-
-    /// The engine that drives it.
-    pub(crate) fn engine(self, node: &str, config: ProxyConfig, sources: &[&'static str]) -> Box<dyn Driver> {
-        let (place, store) = (self.place(), Store::new(node));
-        match self {
-            Self::Nftables(dataplane) => {
-                Box::new(Held { engine: Engine::new(store, config, *dataplane, sources), place })
-            }
-            Self::Iptables(dataplane, _) => {
-                Box::new(Held { engine: Engine::new(store, config, *dataplane, sources), place })
-            }
         }
     }
 }
@@ -124,7 +67,9 @@ pub(crate) fn choose(settings: &Settings) -> Result<Chosen> {
             opened,
             why: format!("the settings ask for iptables; {variant}"),
         }),
-        Some(ProxyMode::Ipvs) => bail!("mode: ipvs is not built yet, only nftables and iptables"),
+        Some(ProxyMode::Ipvs) => {
+            Ok(Chosen { opened: ipvs(settings)?, why: "the settings ask for ipvs".into() })
+        }
         None => best(variant),
     }
 }
@@ -151,12 +96,30 @@ fn best(variant: IptablesVariant) -> Result<Chosen> {
 
 /// Asks the kernel for everything that nftables needs.
 fn nftables() -> Result<Opened> {
-    let opened = Opened::at(Place::Nftables)?;
+    let opened = Opened::new(Place::Nftables, opened::nftables()?);
+    probe_nftables()?;
+    Ok(opened)
+}
+
+fn probe_nftables() -> Result<()> {
     let mut socket = Socket::open(netlink::nft::NETLINK_NETFILTER)?;
     match nftables::probe(&mut socket).first() {
         Some(first) => bail!("{first}"),
-        None => Ok(opened),
+        None => Ok(()),
     }
+}
+
+/// Asks the kernel for everything that ipvs needs, the scheduler of the settings among it. With takeover, what kube-proxy
+/// has left in IPVS is taken over.
+fn ipvs(settings: &Settings) -> Result<Opened> {
+    probe_nftables().context("mode ipvs needs nf_tables too")?;
+    let mut own = ipvs_settings(settings);
+    if settings.towpath.takeover {
+        own.adopt = takeover::virtual_servers().context("cannot list kube-proxy's virtual servers")?;
+    }
+    let mut dataplane = opened::ipvs(own)?;
+    dataplane.check_scheduler(settings.proxy.ipvs_scheduler()).context("mode ipvs")?;
+    Ok(Opened::new(Place::Ipvs, dataplane))
 }
 
 /// iptables, and why this variant.
@@ -170,22 +133,21 @@ fn iptables(wanted: IptablesVariant) -> Result<(Opened, String)> {
             (detected.variant, detected.why)
         }
     };
-    let mut opened =
-        Opened::at(Place::Iptables(variant)).context("mode iptables needs the iptables tools")?;
+    let tools = Tools::find(variant).context("mode iptables needs the iptables tools")?;
+    let mut dataplane = Iptables::open(tools);
     if variant == Variant::Legacy {
         netlink::xt::is_permitted().context("the legacy variant of iptables needs CAP_NET_RAW")?;
     }
     // Whoever may not even read will not write.
-    opened
+    dataplane
         .is_installed()
         .with_context(|| format!("the {} variant of iptables cannot be used", variant.as_str()))?;
-    let only = match &opened {
-        Opened::Iptables(dataplane, _) if !dataplane.has_ipv6() => {
-            "; only IPv4 is programmed, since the kernel has no IPv6 or ip6tables is not installed"
-        }
-        _ => "",
+    let only = match dataplane.has_ipv6() {
+        true => "",
+        false => "; only IPv4 is programmed, since the kernel has no IPv6 or ip6tables is not installed",
     };
-    Ok((opened, format!("iptables, {} variant: {why}{only}", variant.as_str())))
+    let why = format!("iptables, {} variant: {why}{only}", variant.as_str());
+    Ok((Opened::new(Place::Iptables(variant), dataplane), why))
 }
 
 /// The mode that commands without a kernel take: what nobody asked for is nftables.
@@ -199,8 +161,9 @@ pub(crate) fn offline(settings: &Settings) -> Mode {
 
 /// Whether rules of ours are in force in any mode.
 pub(crate) fn any_installed() -> bool {
+    let own = ipvs_settings(&Settings::default());
     Place::ALL.into_iter().any(|place| {
-        let looked = Opened::at(place).ok().map(|mut opened| opened.is_installed());
+        let looked = Opened::at(place, &own).ok().map(|mut opened| opened.is_installed());
         looked.is_some_and(|found| found.unwrap_or(false))
     })
 }

@@ -1,8 +1,10 @@
 //! From kube-proxy's settings to what a Service means. The settings were checked when they were read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use config::{KubeProxyConfiguration, LocalMode, NodePortAddress, ProxyMode};
+use config::{KubeProxyConfiguration, LocalMode, NodePortAddress, ProxyMode, Settings};
+use netlink::ipvs::Timeouts;
 use resolve::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 
 /// The feature gate of hints for nodes, GA in Kubernetes 1.35.
@@ -19,6 +21,20 @@ pub(crate) fn proxy_config(settings: &KubeProxyConfiguration, mode: Mode) -> Pro
         localhost_nodeports: settings.iptables.localhost_node_ports,
         masquerade_bit: of_mode.masquerade_bit,
         node_hints: settings.gate(NODE_HINTS).unwrap_or(true),
+        scheduler: settings.ipvs_scheduler(),
+    }
+}
+
+/// The settings that are of mode ipvs alone. Nothing is adopted.
+pub(crate) fn ipvs_settings(settings: &Settings) -> ipvs::Settings {
+    let proxy = &settings.proxy;
+    let timeouts = proxy.ipvs_timeouts();
+    ipvs::Settings {
+        exclude: proxy.ipvs_exclude_cidrs(),
+        drain: settings.towpath.ipvs_drain_timeout.as_std(),
+        adopt: BTreeSet::new(),
+        strict_arp: proxy.ipvs_strict_arp(),
+        timeouts: Timeouts { tcp: timeouts.tcp, tcp_fin: timeouts.tcp_fin, udp: timeouts.udp },
     }
 }
 
@@ -60,5 +76,24 @@ fn selector(address: NodePortAddress) -> NodePortSelector {
     match address {
         NodePortAddress::Primary => NodePortSelector::Primary,
         NodePortAddress::Net(net) => NodePortSelector::Net(net),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_mode_ipvs() {
+        let text = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\nipvs:\n  \
+                    excludeCIDRs: [10.0.0.0/8]\n  scheduler: lc\n  strictARP: true\n  tcpTimeout: 90s\n---\napiVersion: \
+                    towpath.dev/v1alpha1\nkind: TowpathConfiguration\nipvsDrainTimeout: 20s\n";
+        let settings = config::load(Some(text), &Default::default(), &Default::default()).unwrap();
+        let own = ipvs_settings(&settings);
+        assert_eq!(own.exclude, ["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!((own.drain, own.strict_arp), (Duration::from_secs(20), true));
+        assert_eq!(own.timeouts, Timeouts { tcp: 90, tcp_fin: 0, udp: 0 });
+        assert!(own.adopt.is_empty());
+        assert_eq!(proxy_config(&settings.proxy, Mode::Ipvs).scheduler.as_str(), "lc");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use dataplane::{Engine, Operate};
 use iptables::Iptables;
+use ipvs::Ipvs;
 use model::Store;
 use nftables::Nftables;
 use resolve::{Mode, ProxyConfig};
@@ -18,7 +19,7 @@ pub(crate) fn render(args: &RenderArgs) -> Result<()> {
     let text = match config.mode {
         Mode::Nftables => text::<Nftables>(store, config, args.family),
         Mode::Iptables => text::<Iptables>(store, config, args.family),
-        Mode::Ipvs => bail!("render: mode ipvs is not built yet, only nftables and iptables"),
+        Mode::Ipvs => text::<Ipvs>(store, config, args.family),
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())

@@ -9,7 +9,8 @@ use std::time::Duration;
 use admin::service_health::{Addresses as HealthAddresses, Handle, ServiceHealth, Wanted};
 use anyhow::{Context, Result, ensure};
 use config::{KubeProxyFlags, LiveChanges, Settings};
-use model::IpFamily;
+use dataplane::Start;
+use model::{IpFamily, Store};
 use netlink::{Socket, conntrack};
 use resolve::{NodePortScope, ProxyConfig};
 use sources::kubernetes::Stats;
@@ -22,7 +23,7 @@ use crate::driver::Driver;
 use crate::events::Events;
 use crate::janitor::Janitor;
 use crate::logging::Log;
-use crate::modes::Opened;
+use crate::opened::Opened;
 use crate::options::{late, proxy_config, warnings};
 use crate::pages::{DebugPages, HealthPages};
 use crate::reload::{Apply, Reload};
@@ -91,7 +92,8 @@ impl Agent {
         let node = settings::node_name(&settings)?;
         let objects = Objects::open(&settings, &args.proxy, &node)?;
         let addresses = Addresses::open()?;
-        let mut engine = opened.engine(&node, config.clone(), &[objects.name(), Addresses::NAME]);
+        let start = Start::new(Store::new(node.as_str()), &[objects.name(), Addresses::NAME]);
+        let mut engine = opened.engine(start, config.clone());
         engine.set_bind_address(settings.proxy.primary_ip());
         Ok(Self { settings, config, objects, addresses, engine, why })
     }
@@ -114,7 +116,7 @@ impl Agent {
             node: node_follower(health),
             first_sync: Some(first_sync(&settings, requests)),
         };
-        let janitor = Janitor::start(Arc::clone(&board), settings.towpath.takeover)?;
+        let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
         let (stopper, stop) = stop_pair()?;
@@ -256,6 +258,9 @@ impl Apply for Live {
             let modes::Chosen { opened, why } = modes::choose(settings)?;
             tracing::info!("mode: {why}");
             self.opened = Some(opened);
+        } else if changes.live.iter().any(|field| field == "ipvs.scheduler") {
+            // Whether the kernel has it.
+            modes::choose(settings)?;
         }
         Ok(())
     }
@@ -282,10 +287,10 @@ impl Apply for Live {
 
 impl Live {
     fn message(&mut self, settings: &Settings) -> Message {
-        let proxy = Box::new(settings.proxy.clone());
+        let settings = Box::new(settings.clone());
         match self.opened.take() {
-            Some(opened) => Message::Mode(opened, proxy),
-            None => Message::Settings(proxy),
+            Some(opened) => Message::Mode(opened, settings),
+            None => Message::Settings(settings),
         }
     }
 }

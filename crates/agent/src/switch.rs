@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use config::KubeProxyConfiguration;
+use config::Settings;
 use dataplane::{ApplyError, SyncReport};
 use model::Change;
 
@@ -43,7 +43,7 @@ enum State {
     /// It waits for its turn.
     Here(Box<dyn Driver>),
     /// It loads.
-    Away { back: Receiver<Loaded>, waiting: Vec<Change>, settings: Option<Box<KubeProxyConfiguration>> },
+    Away { back: Receiver<Loaded>, waiting: Vec<Change>, settings: Option<Box<Settings>> },
 }
 
 type Loaded = (Box<dyn Driver>, Result<SyncReport, ApplyError>, Duration);
@@ -81,7 +81,7 @@ impl Switch {
     }
 
     /// Other settings, in the same mode. While it loads they wait for it.
-    pub(crate) fn set(&mut self, settings: &KubeProxyConfiguration) {
+    pub(crate) fn set(&mut self, settings: &Settings) {
         match self.next.as_mut().map(|next| &mut next.state) {
             None => {}
             Some(State::Here(engine)) => apply(engine.as_mut(), settings),

@@ -2,12 +2,13 @@
 
 mod guard;
 mod moving;
+mod tending;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use config::KubeProxyConfiguration;
+use config::Settings;
 use dataplane::{ApplyError, FlowCheck, SyncReport};
 use model::{Change, IpFamily, NodeFacts, Store};
 use netlink::Socket;
@@ -19,9 +20,11 @@ use crate::flows;
 use crate::janitor::Janitor;
 use crate::local_book::{HealthNews, LocalBook};
 use crate::metrics::{FamilyLabel, now_seconds};
-use crate::modes::{Opened, Place};
+use crate::modes::Place;
+use crate::opened::Opened;
 use crate::options::proxy_config;
 use crate::switch::Switch;
+use tending::Tending;
 
 /// Messages that may wait. Sources wait when it is full.
 pub(crate) const QUEUE: usize = 4096;
@@ -49,10 +52,10 @@ pub(crate) enum Message {
     Copy(SyncSender<Copy>),
     /// The writer of snapshots wants the store; it gets it only if all of it is programmed.
     Store(SyncSender<Option<Store>>),
-    /// The settings changed: how Services are read, and the node's primary address.
-    Settings(Box<KubeProxyConfiguration>),
+    /// The settings changed: how Services are read, the node's primary address, what is the dataplane's own.
+    Settings(Box<Settings>),
     /// The settings changed, and the mode with them: to that of this dataplane.
-    Mode(Opened, Box<KubeProxyConfiguration>),
+    Mode(Opened, Box<Settings>),
     /// The process ends; rules stay.
     Stop,
 }
@@ -63,7 +66,7 @@ pub(crate) struct SyncLoop {
     /// The engine of another mode, until its rules are complete.
     switch: Switch,
     /// A further move that was asked for while one loads.
-    pending_move: Option<(Opened, Box<KubeProxyConfiguration>)>,
+    pending_move: Option<(Opened, Box<Settings>)>,
     janitor: Janitor,
     conntrack: Option<Socket>,
     board: Arc<Board>,
@@ -71,6 +74,8 @@ pub(crate) struct SyncLoop {
     retry: Option<(Instant, Duration)>,
     /// No sync before this moment: the iptables tools shall not run all the time.
     rested: Instant,
+    /// When the dataplane is given time.
+    tending: Tending,
     next_look: Instant,
     /// What comparing everything cost the last time, without writing.
     look_cost: Duration,
@@ -128,6 +133,7 @@ impl SyncLoop {
             inbox,
             retry: None,
             rested: now,
+            tending: Tending::default(),
             next_look: now,
             look_cost: Duration::MAX,
             next_watch: now,
@@ -152,6 +158,7 @@ impl SyncLoop {
             if self.engine.has_work() && self.next_sync() <= Instant::now() {
                 self.sync();
             }
+            self.tend();
             self.advance_switch();
         }
     }
@@ -186,16 +193,17 @@ impl SyncLoop {
     }
 
     /// Other settings, in the same mode.
-    fn set(&mut self, settings: &KubeProxyConfiguration) {
+    fn set(&mut self, settings: &Settings) {
         set(self.engine.as_mut(), settings);
         self.switch.set(settings);
+        self.janitor.set(settings);
         self.note_work();
     }
 
     fn patience(&self) -> Duration {
         // In the middle of a batch there is nothing to wait for.
         let sync = self.engine.has_work().then(|| self.next_sync());
-        let until = [sync, self.switch.due()].into_iter().flatten();
+        let until = [sync, self.switch.due(), self.tending.due()].into_iter().flatten();
         let until = until.fold(self.next_watch, Instant::min);
         until.saturating_duration_since(Instant::now())
     }
@@ -263,6 +271,7 @@ impl SyncLoop {
         self.flows_due.append(&mut report.flows);
         self.clean_flows();
         self.retry = None;
+        self.tending.after_sync(Instant::now());
         if let Some(full) = report.full {
             let foreign = std::mem::take(&mut self.foreign);
             self.look_cost = if report.writes == 0 { took } else { self.look_cost.min(took) };
@@ -303,7 +312,7 @@ impl SyncLoop {
             first();
             // It may have loaded the module whose settings the rules depend on.
             self.engine.touch_ground();
-            self.janitor.at_start(self.engine.place());
+            self.janitor.at_start(self.engine.place(), self.engine.virtual_servers());
         }
     }
 
@@ -411,9 +420,10 @@ impl SyncLoop {
 }
 
 /// Gives an engine other settings; its mode stays.
-pub(crate) fn set(engine: &mut dyn Driver, settings: &KubeProxyConfiguration) {
-    engine.set_config(proxy_config(settings, engine.config().mode));
-    engine.set_bind_address(settings.primary_ip());
+pub(crate) fn set(engine: &mut dyn Driver, settings: &Settings) {
+    engine.set_config(proxy_config(&settings.proxy, engine.config().mode));
+    engine.set_bind_address(settings.proxy.primary_ip());
+    engine.set_own(settings);
     // Settings of the kernel may have changed with them.
     engine.touch_ground();
 }

@@ -134,8 +134,9 @@ impl Ipvs {
         }
     }
 
-    /// Other settings; they are in force with the next sync that asks for the ground.
-    pub fn set_settings(&mut self, settings: Settings) {
+    /// Other settings; they are in force with the next sync that asks for the ground. What is adopted stays so.
+    pub fn set_settings(&mut self, mut settings: Settings) {
+        settings.adopt.extend(&self.settings.adopt);
         self.unsettled |= self.settings != settings;
         self.settings = settings;
     }

@@ -121,6 +121,14 @@ pub fn record(server: Server) -> Key {
     Key::Rule(nftables::Key::Element(family, SetId::VirtualServers, ElementKey::Vip(server)))
 }
 
+/// The rule behind a key, if it is one.
+pub fn rule_of(key: Key) -> Option<nftables::Key> {
+    match key {
+        Key::Rule(rule) => Some(rule),
+        _ => None,
+    }
+}
+
 /// A virtual server as IPVS names it.
 pub fn kernel_key(server: Server) -> ipvs::Key {
     ipvs::Key::Address { address: server.ip, protocol: server.protocol.number(), port: server.port }

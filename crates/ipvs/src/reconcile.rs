@@ -7,7 +7,7 @@ use resolve::Route;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::front::Front;
-use crate::objects::{Key, Server, Value, record, server_of};
+use crate::objects::{Key, Server, Value, kernel_key, record, rule_of, server_of};
 use crate::work::{Refused, Rules, Work, sort};
 use crate::{Ipvs, host, lower, route};
 
@@ -78,6 +78,7 @@ impl Dataplane for Ipvs {
         let what = "cannot look for virtual servers of others";
         let taken = self.kernel()?.servers()?.taken(&work.servers).map_err(ApplyError::new(what))?;
         work.leave(&taken, &mut rules);
+        self.record_adopted(&work, &mut rules);
         // Rules first: they say which virtual servers are ours before these are there.
         self.apply_rules(rules)?;
         let mut refused = self.make(&work)?;
@@ -105,6 +106,13 @@ impl Ipvs {
         recorded.chain(adopted).collect()
     }
 
+    /// Adopted virtual servers that nobody wants drain like others: they have to be found again after a restart.
+    fn record_adopted(&self, work: &Work, rules: &mut Rules) {
+        let adopted = work.ended.iter().filter(|server| self.settings.adopt.contains(&kernel_key(**server)));
+        let step = |server: &Server| Some((rule_of(record(*server))?, Step::Create(nftables::Value::Member)));
+        rules.steps.extend(adopted.filter_map(step));
+    }
+
     /// Brings the settings to the kernel, if they are not there.
     fn settle(&mut self) {
         let Some(kernel) = &mut self.kernel else { return };
@@ -128,10 +136,8 @@ impl Ipvs {
     }
 
     pub(crate) fn forget_records(&mut self, servers: &[Server]) -> Result<(), ApplyError> {
-        let steps = servers.iter().filter_map(|server| match record(*server) {
-            Key::Rule(key) => Some((key, Step::Delete(nftables::Value::Member))),
-            _ => None,
-        });
+        let step = |server: &Server| Some((rule_of(record(*server))?, Step::Delete(nftables::Value::Member)));
+        let steps = servers.iter().filter_map(step);
         self.apply_rules(Plan { steps: steps.collect() })
     }
 

@@ -1,5 +1,6 @@
 //! ipvs mode: virtual servers, the link `kube-ipvs0`, ipsets.
 
+mod drain;
 mod evidence;
 
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use netlink::route::Link;
 use netlink::{NetlinkError, Socket, ipset, ipvs, route};
 
 use crate::names::{LINK, set_purpose};
-use crate::{Leftovers, Report, count};
+use crate::{Connections, Leftovers, Report, count};
 use evidence::Evidence;
 
 /// Everything of ipvs mode that is there.
@@ -39,17 +40,29 @@ pub(crate) fn find(spared: &BTreeSet<Key>, leftovers: &mut Leftovers) {
     leftovers.unread.extend(scene.unread);
 }
 
-pub(crate) fn remove(spared: &BTreeSet<Key>, report: &mut Report) {
+pub(crate) fn remove(spared: &BTreeSet<Key>, connections: Connections, report: &mut Report) {
     let mut scene = Scene::look(spared);
     let before = report.failed.len();
     report.failed.append(&mut scene.unread);
+    if connections == Connections::LiveOn {
+        drain::spare_those_in_use(&mut scene, report);
+    }
     scene.remove_servers(report);
-    if report.failed.len() > before {
+    if report.failed.len() > before || report.draining.is_some() {
         // The link and the sets tell whose the servers are: without them the next try would recognise none.
         return;
     }
     scene.remove_link(report);
     scene.remove_sets(report);
+}
+
+/// kube-proxy's virtual servers.
+pub(crate) fn virtual_servers() -> Result<BTreeSet<Key>, NetlinkError> {
+    let (mut scene, mut evidence) = Default::default();
+    Scene::look_at_link(&mut scene, &mut evidence)?;
+    Scene::look_at_sets(&mut scene, &mut evidence)?;
+    Scene::look_at_servers(&mut scene, &mut evidence)?;
+    Ok(scene.servers.into_iter().collect())
 }
 
 impl Scene {

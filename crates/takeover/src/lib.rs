@@ -22,6 +22,7 @@ mod plan;
 
 use std::collections::BTreeSet;
 
+use netlink::NetlinkError;
 use netlink::ipvs::Key;
 
 /// What kube-proxy has left.
@@ -49,6 +50,17 @@ pub struct Report {
     pub kept: Vec<String>,
     /// What could not be looked into or removed, and why.
     pub failed: Vec<String>,
+    /// What stays for now, to be read after "until": "3 connections of 2 virtual servers of kube-proxy end".
+    pub draining: Option<String>,
+}
+
+/// What becomes of virtual servers that carry connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// They go, and the connections end.
+    End,
+    /// They get no new connections and stay, with all that they need: the caller comes back later.
+    LiveOn,
 }
 
 /// Looks for leftovers of all of kube-proxy's modes in this thread's network namespace. Virtual servers in `spared` are
@@ -61,14 +73,28 @@ pub fn find(spared: &BTreeSet<Key>) -> Leftovers {
     leftovers
 }
 
+/// The virtual servers of IPVS that are kube-proxy's, as its link `kube-ipvs0` and its ipsets show; none where the kernel has
+/// no IPVS. Asking loads the module `ip_vs`. Errors: a socket failed, or the kernel refused.
+pub fn virtual_servers() -> Result<BTreeSet<Key>, NetlinkError> {
+    ipvs::virtual_servers()
+}
+
 /// Removes all leftovers: tables of nf_tables, then iptables chains, then what those rules used: virtual servers, the
-/// link `kube-ipvs0`, ipsets. Virtual servers in `spared` stay. Without permission, or where the kernel says no, a line
+/// link `kube-ipvs0`, ipsets. Virtual servers in `spared` stay; `connections` says what becomes of others that are in use:
+/// nobody may need them for new connections any more. Without permission, or where the kernel says no, a line
 /// in [`Report::failed`] says so, and the rest goes on.
-pub fn remove(spared: &BTreeSet<Key>) -> Report {
+pub fn remove(spared: &BTreeSet<Key>, connections: Connections) -> Report {
     let mut report = Report::default();
     nftables::remove(&mut report);
     iptables::remove(&mut report);
-    ipvs::remove(spared, &mut report);
+    ipvs::remove(spared, connections, &mut report);
+    report
+}
+
+/// The part of [`remove`] that is about virtual servers, the link and the ipsets: for whoever comes back until they are gone.
+pub fn remove_ipvs(spared: &BTreeSet<Key>, connections: Connections) -> Report {
+    let mut report = Report::default();
+    ipvs::remove(spared, connections, &mut report);
     report
 }
 

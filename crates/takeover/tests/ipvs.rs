@@ -13,7 +13,7 @@ use netlink::ipvs::{Command, Key, VirtualServer};
 use netlink::{ipset, ipvs, route};
 use testkit::kube_proxy::{Cluster, foreign, kubelet};
 use testkit::netns::NetNs;
-use towpath_takeover::{find, remove};
+use towpath_takeover::{Connections, find, remove};
 use xtables::Variant;
 
 type Need = fn(&NetNs) -> Result<(), String>;
@@ -72,9 +72,9 @@ fn with_link() -> Result<NetNs, Failed> {
 fn the_link_goes() -> Result<(), Failed> {
     let ns = with_link()?;
     assert_eq!(ns.run(|| find(&BTreeSet::new()))?.found, ["link kube-ipvs0"]);
-    let report = ns.run(|| remove(&BTreeSet::new()))?;
+    let report = ns.run(|| remove(&BTreeSet::new(), Connections::End))?;
     assert_eq!((report.removed, report.failed), (vec!["link kube-ipvs0".to_owned()], Vec::new()));
-    assert_eq!(ns.run(|| remove(&BTreeSet::new()))?, Default::default());
+    assert_eq!(ns.run(|| remove(&BTreeSet::new(), Connections::End))?, Default::default());
     Ok(())
 }
 
@@ -96,7 +96,7 @@ fn servers_of_others_stay() -> Result<(), Failed> {
     let left = ns.run(|| -> Result<BTreeSet<Key>, Failed> {
         let mut socket = ipvs::open()?.ok_or("no IPVS")?;
         assert!(ipvs::apply(&mut socket, &commands)?.is_empty());
-        let report = remove(&BTreeSet::from([spared]));
+        let report = remove(&BTreeSet::from([spared]), Connections::End);
         assert_eq!(report.removed, ["1 IPVS virtual server", "link kube-ipvs0"]);
         Ok(ipvs::services(&mut socket)?.into_iter().map(|server| server.key).collect())
     })??;
@@ -111,7 +111,7 @@ fn sets_go() -> Result<(), Failed> {
     let sets = "create KUBE-CLUSTER-IP hash:ip,port\ncreate KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6\n\
                 create KUBE-IPVS-IPS hash:ip\ncreate union list:set\nadd union KUBE-IPVS-IPS\ncreate KUBE-OTHER hash:ip\n";
     ns.command_with_input("ipset", &["restore"], sets)?;
-    let report = ns.run(|| remove(&BTreeSet::new()))?;
+    let report = ns.run(|| remove(&BTreeSet::new(), Connections::End))?;
     assert_eq!(report.removed, ["2 ipsets KUBE-*"]);
     assert_eq!(report.kept, ["ipset KUBE-IPVS-IPS: a rule or another set still uses it"]);
     let left = ns.command("ipset", &["list", "-n"])?;
@@ -136,7 +136,7 @@ fn rules_and_sets_go() -> Result<(), Failed> {
         }
         let found = ns.run(|| find(&BTreeSet::new()))?.found;
         assert_eq!(found.last().map(String::as_str), Some("34 ipsets KUBE-*"));
-        let report = ns.run(|| remove(&BTreeSet::new()))?;
+        let report = ns.run(|| remove(&BTreeSet::new(), Connections::End))?;
         assert_eq!((report.kept.as_slice(), report.failed.as_slice()), (&[][..], &[][..]));
         assert_eq!(report.removed, found);
         assert_eq!(ns.command("ipset", &["list", "-n"])?, "");

@@ -160,7 +160,7 @@ impl Metrics {
         );
         r.register(
             format!("{s}_iptables_restore_failures"),
-            "Syncs that failed in mode iptables",
+            "Syncs that failed in modes iptables and ipvs",
             self.restore_failures.clone(),
         );
         r.register(
@@ -295,8 +295,9 @@ impl Metrics {
     /// A sync that failed in a mode.
     pub(crate) fn failed(&self, mode: Mode) {
         let of_mode = match mode {
-            Mode::Iptables => &self.restore_failures,
-            Mode::Nftables | Mode::Ipvs => &self.sync_failures,
+            // As kube-proxy, which has no other for mode ipvs.
+            Mode::Iptables | Mode::Ipvs => &self.restore_failures,
+            Mode::Nftables => &self.sync_failures,
         };
         FamilyLabel::both().iter().for_each(|label| {
             of_mode.get_or_create(label).inc();

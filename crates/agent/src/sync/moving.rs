@@ -2,19 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use config::KubeProxyConfiguration;
+use config::Settings;
 
+use super::tending::Tending;
 use super::{SyncLoop, set};
-use crate::modes::Opened;
+use crate::opened::Opened;
 use crate::options::{late, proxy_config, warnings};
 use crate::switch::{Arrival, Progress};
 
 impl SyncLoop {
     /// Begins to move to another mode. What is in force stays so until the rules of the other are complete; all other
     /// settings are in force at once.
-    pub(super) fn begin_switch(&mut self, opened: Opened, settings: &KubeProxyConfiguration) {
+    pub(super) fn begin_switch(&mut self, opened: Opened, settings: &Settings) {
         let place = opened.place();
         set(self.engine.as_mut(), settings);
+        self.janitor.set(settings);
         self.note_work();
         if self.switch.is_loading() {
             // One move at a time; of those that wait, the last one counts.
@@ -29,12 +31,12 @@ impl SyncLoop {
             tracing::info!("{place} stays in force");
             return;
         }
-        let config = proxy_config(settings, place.mode());
+        let config = proxy_config(&settings.proxy, place.mode());
         warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("moving from {} to {place}", self.engine.place());
-        let mut next = self.engine.successor(config, opened);
-        next.set_bind_address(settings.primary_ip());
-        self.switch.begin(next, late(settings, place.mode()));
+        let mut next = opened.engine(self.engine.handover(), config);
+        next.set_bind_address(settings.proxy.primary_ip());
+        self.switch.begin(next, late(&settings.proxy, place.mode()));
     }
 
     /// Goes on with the move to another mode: its rules first, then those of the mode before go.
@@ -77,6 +79,7 @@ impl SyncLoop {
         self.board.set_mode(self.engine.config().mode, late);
         self.board.state().move_error = None;
         (self.retry, self.rested, self.look_cost) = (None, started, Duration::MAX);
+        self.tending = Tending::default();
         self.foreign = false;
         self.succeeded(report, took);
         // The last changes first: the old rules have them already.

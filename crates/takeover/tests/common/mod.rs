@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use model::IpFamily;
 use testkit::netns::NetNs;
-use towpath_takeover::{Leftovers, Report, find, remove};
+use towpath_takeover::{Connections, Leftovers, Report, find, remove};
 use xtables::Variant;
 
 pub(crate) const TABLES: [&str; 4] = ["raw", "mangle", "nat", "filter"];
@@ -40,5 +40,5 @@ pub(crate) fn look(ns: &NetNs) -> Leftovers {
 }
 
 pub(crate) fn clear(ns: &NetNs) -> Report {
-    ns.run(|| remove(&BTreeSet::new())).unwrap()
+    ns.run(|| remove(&BTreeSet::new(), Connections::End)).unwrap()
 }
