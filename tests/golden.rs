@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use dataplane::{Engine, Operate};
 use ipnet::IpNet;
 use iptables::Iptables;
+use ipvs::Ipvs;
 use model::{Change, Interner, Store, parse_net};
 use nftables::Nftables;
 use resolve::{DetectLocal, Mode, ProxyConfig};
@@ -73,20 +74,22 @@ fn local_load_balancer() -> Example {
     }
 }
 
+/// With annotations that only mode ipvs follows.
 fn ipv6() -> Example {
+    let annotations = json!({ "towpath.dev/scheduler": "mh", "towpath.dev/weights": "fd00:10:244:2::/64=3" });
     Example {
         name: "ipv6",
         cluster_cidr: "fd00:10:244::/56",
         objects: vec![
             node("2001:db8::10"),
             service_cidr("fd00:10:96::/112"),
-            service(
+            annotated(
                 "six",
+                annotations,
                 json!({
                     "clusterIPs": ["fd00:10:96::20"], "externalIPs": ["2001:db8:f::7"],
                     "ports": [{ "name": "http", "port": 80, "protocol": "UDP" }],
                 }),
-                json!({}),
             ),
             slice("six", "IPv6", [("fd00:10:244:1::5", "this-node"), ("fd00:10:244:2::7", "other-node")]),
         ],
@@ -105,6 +108,11 @@ fn service_cidr(cidr: &str) -> (Kind, Value) {
 fn service(name: &str, spec: Value, status: Value) -> (Kind, Value) {
     let metadata = json!({ "name": name, "namespace": "default" });
     (Kind::Service, json!({ "metadata": metadata, "spec": spec, "status": status }))
+}
+
+fn annotated(name: &str, annotations: Value, spec: Value) -> (Kind, Value) {
+    let metadata = json!({ "name": name, "namespace": "default", "annotations": annotations });
+    (Kind::Service, json!({ "metadata": metadata, "spec": spec }))
 }
 
 fn slice(service: &str, kind: &str, endpoints: [(&str, &str); 2]) -> (Kind, Value) {
@@ -158,6 +166,7 @@ fn rulesets_read_as_before() {
         let texts = [
             ("nft", rendered::<Nftables>(&example, Mode::Nftables)),
             ("iptables", rendered::<Iptables>(&example, Mode::Iptables)),
+            ("ipvs", rendered::<Ipvs>(&example, Mode::Ipvs)),
         ];
         for (ending, text) in texts {
             let path = path(&format!("{}.{ending}", example.name));

@@ -1,4 +1,5 @@
-//! Every flow of `cases/flows.yaml` for nftables through the rules that would go to the kernel, run by an interpreter.
+//! Every flow of `cases/flows.yaml` through the rules, and in mode ipvs the virtual servers, that would go to the kernel, run
+//! by an interpreter.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,8 +8,9 @@ mod interpreter;
 mod outcome;
 mod tables;
 
-use dataplane::{Engine, Operate};
-use interpreter::Kernel;
+use dataplane::Engine;
+use interpreter::{Kernel, Lowered};
+use ipvs::Ipvs;
 use model::{Change, Store};
 use nftables::Nftables;
 use outcome::Outcome;
@@ -16,12 +18,12 @@ use resolve::{Packet, ProxyConfig};
 use tables::{Subject, try_all};
 use testkit::cases::Mode;
 
-/// The rules of a node, changed step by step as the program does it.
-struct Interpreted(Engine<Nftables>);
+/// What a node has, changed step by step as the program does it.
+struct Interpreted<D: Lowered>(Engine<D>);
 
-impl Subject for Interpreted {
+impl<D: Lowered> Subject for Interpreted<D> {
     fn new(node_name: &str, config: ProxyConfig) -> Self {
-        Self(Engine::new(Store::new(node_name), config, Nftables::offline(), &[]))
+        Self(Engine::new(Store::new(node_name), config, D::offline(), &[]))
     }
 
     fn take(&mut self, changes: Vec<Change>) {
@@ -30,12 +32,16 @@ impl Subject for Interpreted {
     }
 
     fn ask(&self, packet: &Packet) -> Result<Outcome, String> {
-        let kernel = Kernel::new(self.0.dataplane(), self.0.objects(), self.0.store().facts())?;
-        kernel.outcome(packet)
+        Kernel::of::<D>(&self.0)?.outcome(packet)
     }
 }
 
 #[test]
 fn under_nftables() {
-    try_all::<Interpreted>(Mode::Nftables);
+    try_all::<Interpreted<Nftables>>(Mode::Nftables);
+}
+
+#[test]
+fn under_ipvs() {
+    try_all::<Interpreted<Ipvs>>(Mode::Ipvs);
 }

@@ -118,7 +118,9 @@ impl Machine<'_> {
             Expr::Meta { dreg, key } => r.store(*dreg, &self.meta(*key)?)?,
             Expr::Ct { dreg, key, direction } => r.store(*dreg, &self.conntrack(*key, *direction)?)?,
             Expr::Fib { dreg, result: 3, flags } => r.store(*dreg, &self.address_type(*flags)?)?,
-            Expr::NumgenRandom { dreg, modulus } => r.store(*dreg, &self.random(*modulus)?)?,
+            Expr::NumgenRandom { dreg, modulus } => {
+                r.store(*dreg, &self.skb.draw(*modulus)?.to_ne_bytes())?
+            }
             Expr::Bitwise { sreg, dreg, mask, xor } => {
                 let value = r.load(*sreg, mask.len())?;
                 let mixed: Vec<u8> = value.iter().zip(mask).zip(xor).map(|((v, m), x)| (v & m) ^ x).collect();
@@ -173,9 +175,7 @@ impl Machine<'_> {
         let (v4, v6) = (self.skb.family == IpFamily::V4, self.skb.family == IpFamily::V6);
         match (key, direction) {
             (0, None) => Ok(8u32.to_ne_bytes().to_vec()),
-            (2, None) => {
-                Ok(u32::from(self.skb.translated.is_some()).wrapping_mul(0x20).to_ne_bytes().to_vec())
-            }
+            (2, None) => Ok(u32::from(self.skb.by_rule).wrapping_mul(0x20).to_ne_bytes().to_vec()),
             (12, Some(0)) => Ok(original.destination_port().to_vec()),
             (19, Some(0)) if v4 => Ok(bytes(original.address(IpFamily::V4, false))),
             (20, Some(0)) if v4 => Ok(bytes(original.address(IpFamily::V4, true))),
@@ -194,13 +194,6 @@ impl Machine<'_> {
         };
         let address = self.skb.headers.address(self.skb.family, destination);
         Ok(if self.host.owns(address) { 2u32 } else { 1 }.to_ne_bytes())
-    }
-
-    /// The next number of the script; without one, the packet stops here.
-    fn random(&mut self, modulus: u32) -> Result<[u8; 4], Stop> {
-        let number = *self.skb.draws.get(self.skb.drawn).ok_or(Stop::Draw(modulus))?;
-        self.skb.drawn += 1;
-        Ok(number.to_ne_bytes())
     }
 
     fn lookup(
@@ -233,6 +226,7 @@ impl Machine<'_> {
         }
         let ip: IpAddr = address(&r.load(ip, size)?);
         let port = r.load(port, 2)?;
+        self.skb.by_rule = true;
         self.skb.translate(EndpointAddr { ip, port: u16::from_be_bytes([port[0], port[1]]) });
         Ok(Then::End(End::Accept))
     }

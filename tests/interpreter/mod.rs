@@ -1,62 +1,60 @@
-//! What the kernel would do with the objects of the nftables dataplane: a small nf_tables machine, as a value.
+//! What the kernel would do with the objects of a dataplane: a small nf_tables machine and a small IPVS, as a value.
 //!
 //! ```text
-//! objects --Layout::encoded, kernel_element--> Kernel: chains of expressions, sets of bytes
+//! objects --Layout::encoded, kernel_element--> Kernel: chains of expressions, sets of bytes, virtual servers, routes
 //! Packet --> prerouting | output --(is the destination local?)--> input | forward, postrouting --> Outcome
+//!                           \---------- IPVS, in the order of priorities ----------/
 //! ```
 //!
 //! It runs the very expressions and bytes that go to the kernel, and knows nothing of Services, of Routes, or of how
-//! they were lowered. Every random draw is tried with every number, so that probabilities are exact. What the kernel would refuse (a chain that is
-//! not there, a register that nothing has stored, intervals that overlap) is an error.
+//! they were lowered. Every random draw is tried with every number, so that probabilities are exact; of a virtual server,
+//! every real server. What the kernel would refuse (a chain that is not there, a register that nothing has stored, intervals
+//! that overlap) is an error.
 
+mod balancer;
+mod lowered;
 mod machine;
 mod registers;
 mod skb;
+mod table;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use dataplane::{Dataplane, Engine, Ground};
+use ipvs::Choice;
 use model::{EndpointAddr, IpFamily, NodeFacts};
-use netlink::nft::{Element, ElementData, Expr, Hook};
-use nftables::{Key, Layout, Nftables, Value, kernel_element};
+use nftables::{Key, Nftables, Value, VipKey};
 use resolve::{Packet, PacketVerdict};
 
-use machine::{End, Machine, Stop, holds};
+use balancer::Balancer;
+pub use lowered::{Lowered, Part};
+use machine::{End, Stop};
 pub use skb::Remembered;
 use skb::Skb;
+use table::Table;
 
 use crate::outcome::Outcome;
 
 /// What the kernel knows of the node.
 pub trait Host {
-    /// Whether an address is the node's own.
+    /// Whether an address is the node's own, by an address or by a route.
     fn owns(&self, address: IpAddr) -> bool;
 }
 
-impl Host for NodeFacts {
-    fn owns(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.kernel_addresses.contains(&address)
-    }
-}
-
-/// The tables of both families, and the node.
+/// The tables of both families, IPVS, and the node.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     tables: HashMap<IpFamily, Table>,
+    balancer: Balancer,
     facts: NodeFacts,
 }
 
-/// One table.
-#[derive(Clone, Debug, Default)]
-pub struct Table {
-    chains: BTreeMap<String, Chain>,
-    sets: HashMap<String, Vec<Element>>,
-}
-
-#[derive(Clone, Debug)]
-struct Chain {
-    hook: Option<Hook>,
-    rules: Vec<Vec<Expr>>,
+impl Host for Kernel {
+    fn owns(&self, address: IpAddr) -> bool {
+        self.has(address) || self.balancer.routes(address)
+    }
 }
 
 /// What became of a packet, with certain outcomes of the random draws on its way.
@@ -68,32 +66,67 @@ pub struct Arrival {
     pub verdict: PacketVerdict,
     /// Where it was sent to.
     pub endpoint: Option<EndpointAddr>,
+    /// The virtual server that chose it.
+    pub server: Option<VipKey>,
     /// Its source was rewritten.
     pub masqueraded: bool,
     /// What rules wrote into maps.
     pub remembered: Vec<Remembered>,
 }
 
-const PREROUTING: u32 = 0;
-const INPUT: u32 = 1;
-const FORWARD: u32 = 2;
-const OUTPUT: u32 = 3;
-const POSTROUTING: u32 = 4;
-
 impl Kernel {
-    /// Takes the objects in.
-    pub fn new<'a>(
-        dataplane: &Nftables,
-        objects: impl Iterator<Item = (&'a Key, &'a Value)>,
-        facts: &NodeFacts,
+    /// Takes in all that a program wants the kernel to have.
+    pub fn of<D: Lowered>(
+        engine: &Engine<impl Dataplane<Key = D::Key, Value = D::Value>>,
     ) -> Result<Self, String> {
-        let mut kernel = Self { tables: HashMap::new(), facts: facts.clone() };
-        for (key, value) in objects {
-            let layout = dataplane.layouts().iter().find(|layout| layout.family == key.family());
-            kernel.table_mut(key.family()).add(layout.ok_or("no layout")?, key, value);
+        let service_cidrs = engine.store().service_cidrs();
+        let facts = engine.store().facts();
+        let ground = Ground { config: engine.config(), facts, service_cidrs: &service_cidrs };
+        // What is in a chain follows from its name and the ground.
+        let mut rules = Nftables::offline_as(D::STYLE);
+        let constant = rules.ground(&ground);
+        let mut kernel = Self { tables: HashMap::new(), balancer: Balancer::default(), facts: facts.clone() };
+        let mut given: HashMap<&Key, &Value> = HashMap::new();
+        for (key, value) in engine.objects() {
+            match D::part(key, value) {
+                Part::Rule(key, value) => {
+                    given.insert(key, value);
+                    kernel.add_rule(&rules, key, value)?;
+                }
+                Part::Server(server, choice) => kernel.balancer.add_server(server, choice),
+                Part::Real(server, endpoint, weight) => kernel.balancer.add_real(server, endpoint, weight),
+                Part::Route(net) => kernel.balancer.add_route(net),
+            }
+        }
+        if let Some((key, _)) = constant.iter().find(|(key, value)| given.get(key) != Some(&value)) {
+            return Err(format!("{key:?} is not there, or not what it should be"));
         }
         kernel.tables.iter().try_for_each(|(family, table)| table.check(*family))?;
+        kernel.balancer.check(facts)?;
         Ok(kernel)
+    }
+
+    fn add_rule(&mut self, rules: &Nftables, key: &Key, value: &Value) -> Result<(), String> {
+        let layout = rules.layouts().iter().find(|layout| layout.family == key.family());
+        let layout = layout.ok_or("a family without a layout")?;
+        self.tables.entry(key.family()).or_default().add(layout, key, value);
+        Ok(())
+    }
+
+    /// Whether an address is configured on the node.
+    fn has(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.facts.kernel_addresses.contains(&address)
+    }
+
+    /// Whether the kernel meets a packet like this, and lets it in. A pod's packet to itself does not leave the pod. What comes
+    /// from elsewhere with a source that is routed to the node itself is discarded.
+    pub fn lets_in(&self, packet: &Packet) -> bool {
+        self.has(packet.from) || (packet.from != packet.to.ip && !self.owns(packet.from))
+    }
+
+    /// How a virtual server chooses, and the weights of its real servers.
+    pub fn server(&self, server: &VipKey) -> Option<(Choice, Vec<(EndpointAddr, u32)>)> {
+        Some((*self.balancer.choice(server)?, self.balancer.reals(server).collect()))
     }
 
     /// What becomes of a packet, over all random draws. Endpoints that are not equally likely are an error.
@@ -160,23 +193,13 @@ impl Kernel {
 
     /// Puts what a packet left behind into the maps.
     pub fn remember(&mut self, family: IpFamily, remembered: &[Remembered]) {
-        let table = self.table_mut(family);
-        for Remembered { set, bytes, key_len, .. } in remembered {
-            let (key, data) = bytes.split_at(*key_len);
-            let element =
-                Element { key: key.to_vec(), key_end: None, data: ElementData::Value(data.to_vec()) };
-            table.sets.entry(set.clone()).or_default().push(element);
-        }
-    }
-
-    fn table_mut(&mut self, family: IpFamily) -> &mut Table {
-        self.tables.entry(family).or_default()
+        self.tables.entry(family).or_default().remember(remembered);
     }
 
     fn arrival(&self, packet: &Packet, draws: &[u32], probability: f64) -> Result<Arrival, Stop> {
         let mut skb = Skb::new(packet, draws);
-        let end = if self.facts.owns(packet.from) { self.leave(&mut skb)? } else { self.enter(&mut skb)? };
-        let Skb { translated, masqueraded, remembered, .. } = skb;
+        let end = if self.has(packet.from) { self.leave(&mut skb)? } else { self.enter(&mut skb)? };
+        let Skb { translated, server, masqueraded, remembered, .. } = skb;
         if end == End::Accept && masqueraded && translated.is_none() {
             return Err("masqueraded, though it was not translated".to_owned().into());
         }
@@ -187,60 +210,7 @@ impl Kernel {
             End::Accept => PacketVerdict::None,
         };
         let endpoint = translated.filter(|_| end == End::Accept);
-        Ok(Arrival { probability, verdict, endpoint, masqueraded, remembered })
-    }
-
-    /// A packet from elsewhere.
-    fn enter(&self, skb: &mut Skb) -> Result<End, Stop> {
-        let hooks = |skb: &Skb| {
-            if self.facts.owns(skb.destination()) { &[INPUT][..] } else { &[FORWARD, POSTROUTING][..] }
-        };
-        match self.hook(skb, PREROUTING, true)? {
-            End::Accept => self.hooks(skb, hooks(skb)),
-            end => Ok(end),
-        }
-    }
-
-    /// A packet of the node itself. To the node, it comes back by the loopback link; connections are translated once,
-    /// so the nat chain of prerouting does not see it.
-    fn leave(&self, skb: &mut Skb) -> Result<End, Stop> {
-        let end = self.hooks(skb, &[OUTPUT, POSTROUTING])?;
-        if end != End::Accept || !self.facts.owns(skb.destination()) {
-            return Ok(end);
-        }
-        "lo".clone_into(&mut skb.interface);
-        match self.hook(skb, PREROUTING, false)? {
-            End::Accept => self.hook(skb, INPUT, true),
-            end => Ok(end),
-        }
-    }
-
-    fn hooks(&self, skb: &mut Skb, hooks: &[u32]) -> Result<End, Stop> {
-        for hook in hooks {
-            match self.hook(skb, *hook, true)? {
-                End::Accept => {}
-                end => return Ok(end),
-            }
-        }
-        Ok(End::Accept)
-    }
-
-    /// The base chains of a hook in the order of their priorities.
-    fn hook(&self, skb: &mut Skb, number: u32, with_nat: bool) -> Result<End, Stop> {
-        let Some(table) = self.tables.get(&skb.family) else { return Ok(End::Accept) };
-        let hooked = table.chains.iter().filter_map(|(name, chain)| Some((chain.hook.as_ref()?, name)));
-        let mut bases: Vec<(i32, &str)> = hooked
-            .filter(|(hook, _)| hook.number == number && (with_nat || hook.kind != "nat"))
-            .map(|(hook, name)| (hook.priority, name.as_str()))
-            .collect();
-        bases.sort_unstable();
-        for (_, chain) in bases {
-            match (Machine { table, host: &self.facts, skb }).base(chain)? {
-                End::Accept => {}
-                end => return Ok(end),
-            }
-        }
-        Ok(End::Accept)
+        Ok(Arrival { probability, verdict, endpoint, server, masqueraded, remembered })
     }
 }
 
@@ -249,38 +219,4 @@ fn check_uniform(chances: &BTreeMap<EndpointAddr, f64>) -> Result<(), String> {
     let fair = 1.0 / chances.len() as f64;
     let unfair = chances.values().any(|chance| (chance / fair - 1.0).abs() > 0.001);
     if unfair { Err(format!("the choice is not uniform: {chances:?}")) } else { Ok(()) }
-}
-
-impl Table {
-    fn add(&mut self, layout: &Layout, key: &Key, value: &Value) {
-        match key {
-            Key::Set(_, id) => {
-                self.sets.entry(id.to_string()).or_default();
-            }
-            Key::Chain(_, id) => {
-                let chain = Chain { hook: Layout::hook(*id), rules: layout.encoded(*id) };
-                self.chains.insert(id.to_string(), chain);
-            }
-            Key::Element(_, id, element) => {
-                self.sets.entry(id.to_string()).or_default().push(kernel_element(*id, element, value));
-            }
-            Key::Stray(..) => {}
-        }
-    }
-
-    /// What the kernel would refuse in its sets: keys of different lengths, keys that meet.
-    fn check(&self, family: IpFamily) -> Result<(), String> {
-        for (name, elements) in &self.sets {
-            let length = elements.first().map_or(0, |element| element.key.len());
-            for (i, element) in elements.iter().enumerate() {
-                let meets = |other: &Element| {
-                    holds(other, &element.key, family) || holds(element, &other.key, family)
-                };
-                if element.key.len() != length || elements[..i].iter().any(meets) {
-                    return Err(format!("set {name} cannot take {element:?}"));
-                }
-            }
-        }
-        Ok(())
-    }
 }

@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use model::{EndpointAddr, IpFamily};
+use model::{EndpointAddr, IpFamily, Protocol};
+use nftables::VipKey;
 use resolve::Packet;
+
+use super::machine::Stop;
 
 /// The first packet of a connection on its way through the hooks.
 #[derive(Clone, Debug)]
@@ -22,6 +25,12 @@ pub struct Skb {
     pub mark: u32,
     /// Where it was sent to.
     pub translated: Option<EndpointAddr>,
+    /// By a rule: its connection has the status "destination translated", which IPVS does not set.
+    pub by_rule: bool,
+    /// The virtual server that chose for it.
+    pub server: Option<VipKey>,
+    /// Whether chains of nat have decided about its destination, and about its source: they do so once.
+    pub decided: [bool; 2],
     /// Its source was rewritten.
     pub masqueraded: bool,
     /// What the random draws on its way come to, one after the other.
@@ -69,6 +78,9 @@ impl Skb {
             interface: packet.interface.clone().unwrap_or_default(),
             mark: 0,
             translated: None,
+            by_rule: false,
+            server: None,
+            decided: [false; 2],
             masqueraded: false,
             draws: draws.to_vec(),
             drawn: 0,
@@ -80,6 +92,20 @@ impl Skb {
     pub fn translate(&mut self, to: EndpointAddr) {
         self.headers.set_destination(to);
         self.translated = Some(to);
+    }
+
+    /// The next number of the script, below this one; without one, the packet stops here.
+    pub fn draw(&mut self, modulus: u32) -> Result<u32, Stop> {
+        let number = *self.draws.get(self.drawn).ok_or(Stop::Draw(modulus))?;
+        self.drawn += 1;
+        Ok(number)
+    }
+
+    /// What it asks for now, of IPVS.
+    pub fn vip(&self) -> Option<VipKey> {
+        let port = self.headers.destination_port();
+        let port = u16::from_be_bytes([port[0], port[1]]);
+        Some(VipKey { ip: self.destination(), protocol: Protocol::from_number(self.protocol)?, port })
     }
 
     /// Where it is headed now.

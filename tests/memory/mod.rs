@@ -2,65 +2,79 @@
 
 use std::cell::RefCell;
 use std::error::Error;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::rc::Rc;
 
 use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal, Step};
 use model::FrontendKey;
-use nftables::{Key, Nftables, Value};
 use resolve::Route;
 use rustc_hash::FxHashMap;
 
-/// What the kernel has.
-pub type Objects = FxHashMap<Key, Value>;
+/// What the kernel has of a dataplane.
+pub type Objects<D> = FxHashMap<<D as Dataplane>::Key, <D as Dataplane>::Value>;
 
-/// The nftables dataplane over such a kernel. Clones share the kernel, not the dataplane's own memory.
-#[derive(Debug, Default)]
-pub struct Memory {
+/// A dataplane over such a kernel. Clones share the kernel, not the dataplane's own memory.
+#[derive(Debug)]
+pub struct Memory<D: Dataplane> {
     /// What lowers.
-    pub nftables: Nftables,
-    kernel: Rc<RefCell<Objects>>,
+    lowers: D,
+    kernel: Rc<RefCell<Objects<D>>>,
 }
 
-impl Memory {
+impl<D: Operate> Memory<D> {
+    /// Over a kernel that has nothing.
+    pub fn new() -> Self {
+        Self { lowers: D::offline(), kernel: Rc::default() }
+    }
+
     /// The dataplane of a program that starts anew over the same kernel.
     pub fn restarted(&self) -> Self {
-        Self { nftables: Nftables::offline(), kernel: Rc::clone(&self.kernel) }
+        Self { lowers: D::offline(), kernel: Rc::clone(&self.kernel) }
     }
 
     /// What the kernel has now.
-    pub fn objects(&self) -> Objects {
+    pub fn objects(&self) -> Objects<D> {
         self.kernel.borrow().clone()
     }
 }
 
-impl Dataplane for Memory {
-    type Key = Key;
-    type Value = Value;
+impl<D: Dataplane> Dataplane for Memory<D> {
+    type Key = D::Key;
+    type Value = D::Value;
 
-    fn ground(&mut self, ground: &Ground<'_>) -> Vec<(Key, Value)> {
-        self.nftables.ground(ground)
+    fn ground(&mut self, ground: &Ground<'_>) -> Vec<(D::Key, D::Value)> {
+        self.lowers.ground(ground)
     }
 
-    fn lower(&self, route: &Route, now: &dyn Fn(&Key) -> Option<Value>) -> Vec<(Key, Value)> {
-        self.nftables.lower(route, now)
+    fn relowers(&self) -> bool {
+        self.lowers.relowers()
     }
 
-    fn frontend(&self, key: &Key) -> Option<FrontendKey> {
-        self.nftables.frontend(key)
+    fn lower(&self, route: &Route, now: &dyn Fn(&D::Key) -> Option<D::Value>) -> Vec<(D::Key, D::Value)> {
+        self.lowers.lower(route, now)
     }
 
-    fn observe(&mut self) -> Result<Objects, ApplyError> {
-        Ok(self.objects())
+    fn frontend(&self, key: &D::Key) -> Option<FrontendKey> {
+        self.lowers.frontend(key)
     }
 
-    fn apply(&mut self, plan: Plan<Key, Value>) -> Result<Vec<Refusal>, ApplyError> {
+    fn observe(&mut self) -> Result<Objects<D>, ApplyError> {
+        Ok(self.kernel.borrow().clone())
+    }
+
+    fn apply(&mut self, plan: Plan<D::Key, D::Value>) -> Result<Vec<Refusal>, ApplyError> {
         let mut kernel = self.kernel.borrow_mut();
         plan.steps.into_iter().try_for_each(|(key, step)| take(&mut kernel, key, step).map_err(refused))?;
         Ok(Vec::new())
     }
 }
 
-fn take(kernel: &mut Objects, key: Key, step: Step<Value>) -> Result<(), String> {
+fn take<K: Clone + Eq + Hash + Debug, V: Clone + Eq + Debug>(
+    kernel: &mut FxHashMap<K, V>,
+    key: K,
+    step: Step<V>,
+) -> Result<(), String> {
     let (old, new) = match step {
         Step::Create(new) => (None, Some(new)),
         Step::Update { old, new } => (Some(old), Some(new)),

@@ -12,13 +12,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use model::{Change, IpFamily, NamespacedName, Node, parse_net};
+use model::{Change, IpFamily, NamespacedName, Node, Scheduler, parse_net};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use resolve::{DetectLocal, NodePortSelector, ProxyConfig};
 
-pub use objects::{service, slice, slice_of};
+pub use objects::{REMOTE, balance, service, slice, slice_of};
 pub use packets::{Draft, packet};
 
 /// This node.
@@ -75,14 +75,16 @@ fn identity(change: &Change) -> String {
     }
 }
 
-/// A configuration of the nftables mode.
+/// A configuration of the nftables mode; of any mode, once that is set.
 pub fn config() -> impl Strategy<Value = ProxyConfig> {
-    (detect_local(), any::<bool>(), nodeport_addresses(), any::<bool>()).prop_map(
-        |(detect_local, masquerade_all, nodeport_addresses, node_hints)| ProxyConfig {
+    let scheduler = select(vec![Scheduler::Rr, Scheduler::Rr, Scheduler::Lc, Scheduler::Mh]);
+    (detect_local(), any::<bool>(), nodeport_addresses(), any::<bool>(), scheduler).prop_map(
+        |(detect_local, masquerade_all, nodeport_addresses, node_hints, scheduler)| ProxyConfig {
             detect_local,
             masquerade_all,
             nodeport_addresses,
             node_hints,
+            scheduler,
             ..ProxyConfig::default()
         },
     )

@@ -1,13 +1,15 @@
 //! Services and slices.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::{
-    Conditions, Endpoint, Hints, IpFamily, NamespacedName, Protocol, Service, ServicePort, ServiceType,
-    Slice, SlicePort, TrafficPolicy,
+    Balance, Conditions, Endpoint, Hints, IpFamily, NamespacedName, Protocol, Scheduler, Service,
+    ServicePort, ServiceType, Slice, SlicePort, TrafficPolicy,
 };
 use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -16,7 +18,8 @@ use super::{NODE, ip, nets, pooled};
 
 /// Endpoints with numbers up to this one are on this node.
 const LOCAL: u8 = 4;
-const REMOTE: u8 = 8;
+/// Those with one of these, on another.
+pub const REMOTE: RangeInclusive<u8> = LOCAL + 1..=8;
 const MOST_ENDPOINTS: u8 = 9;
 const SERVICES: u8 = 3;
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
@@ -35,7 +38,8 @@ pub fn service() -> impl Strategy<Value = Service> {
     let names = (service_name(), select(vec![None, Some(1), Some(2)]), 0..12u8);
     let addresses = (cluster_ips(), externals(), externals());
     let policies = (policy(), policy(), select(vec![None, None, Some(10), Some(10_800)]), source_ranges());
-    (names, addresses, policies, ports()).prop_map(|(names, addresses, policies, ports)| {
+    let parts = (names, addresses, policies, balance(), ports());
+    parts.prop_map(|(names, addresses, policies, balance, ports)| {
         let (name, created, oddity) = names;
         let (cluster_ips, external_ips, load_balancer_ips) = addresses;
         let (internal_policy, external_policy, affinity_seconds, source_ranges) = policies;
@@ -52,7 +56,7 @@ pub fn service() -> impl Strategy<Value = Service> {
             affinity_seconds,
             health_check_node_port: 0,
             other_proxy: oddity == 2,
-            balance: Default::default(),
+            balance,
             ports,
         }
     })
@@ -72,6 +76,16 @@ fn externals() -> impl Strategy<Value = Vec<IpAddr>> {
     let pool = IpFamily::ALL.into_iter().flat_map(|f| (1..3).map(move |n| pooled(f, EXTERNAL, n)));
     let pool: Vec<IpAddr> = pool.chain(own).collect();
     prop_oneof![2 => Just(Vec::new()), 3 => subsequence(pool, 1..4)]
+}
+
+/// A scheduler, and weights of prefixes that meet endpoints, also one within another.
+pub fn balance() -> impl Strategy<Value = Balance> {
+    let prefixes =
+        nets(&["10.180.0.0/29", "10.180.0.2/32", "10.180.0.8/31", "fd00:10:180::/125", "fd00:10:180::3/128"]);
+    let weight = select(vec![1, 2, 100, u16::MAX]);
+    let weights = btree_map(select(prefixes), weight, 0..4);
+    (weighted(0.3, select(Scheduler::ALL.to_vec())), weights)
+        .prop_map(|(scheduler, weights)| Balance { scheduler, weights: weights.into_iter().collect() })
 }
 
 fn source_ranges() -> impl Strategy<Value = Vec<ipnet::IpNet>> {
@@ -161,7 +175,7 @@ fn slice_port(name: &str, protocol: Protocol, port: u16) -> SlicePort {
 fn endpoint(family: IpFamily, n: u8, conditions: Conditions, hints: Option<Box<Hints>>) -> Endpoint {
     let node = match n {
         _ if n <= LOCAL => Some(NODE),
-        _ if n <= REMOTE => Some("other-node"),
+        _ if REMOTE.contains(&n) => Some("other-node"),
         _ => None,
     };
     Endpoint { ip: pooled(family, ENDPOINTS, n), conditions, node: node.map(Arc::from), hints }

@@ -87,8 +87,7 @@ impl Janitor {
     pub(crate) fn at_start(&self, in_force: Place, spared: BTreeSet<Key>) {
         self.look_around(in_force);
         if self.takeover {
-            let patience = self.shared.lock().ipvs.drain;
-            let mut takeover = Takeover::new(spared, patience);
+            let mut takeover = Takeover::new(spared, &self.shared.lock().ipvs);
             self.shared.add(None, Box::new(move || takeover.go_on()));
         }
     }

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use dataplane::Dataplane;
 use netlink::NetlinkError;
 use netlink::ipvs::{self, Key};
-use nftables::{ElementKey, Nftables, SetId, Style};
+use nftables::{Nftables, Style, VipKey};
 
 use crate::janitor::is_absent;
 
@@ -30,15 +29,8 @@ fn is_invalid(error: &anyhow::Error) -> bool {
 }
 
 fn recorded() -> Result<BTreeSet<Key>> {
-    let objects = Nftables::open_as(Style::Ipvs)?.observe()?;
-    Ok(objects.keys().filter_map(server).collect())
-}
-
-fn server(key: &nftables::Key) -> Option<Key> {
-    match key {
-        nftables::Key::Element(_, SetId::VirtualServers, ElementKey::Vip(vip)) => {
-            Some(Key::Address { address: vip.ip, protocol: vip.protocol.number(), port: vip.port })
-        }
-        _ => None,
-    }
+    let servers = Nftables::open_as(Style::Ipvs)?.virtual_servers()?;
+    let key =
+        |vip: &VipKey| Key::Address { address: vip.ip, protocol: vip.protocol.number(), port: vip.port };
+    Ok(servers.iter().map(key).collect())
 }

@@ -285,11 +285,28 @@ impl<D: Dataplane> Engine<D> {
         self.refresh(&FxHashMap::default());
         let plan = self.ledger.take_plan();
         report.writes = plan.len();
+        self.keep_untried(&before, &plan);
         if !plan.is_empty() {
             let refusals = self.dataplane.apply(plan)?;
             self.note_refusals(refusals, &before);
         }
         Ok(())
+    }
+
+    /// A Service that was resolved again and has nothing new for the kernel is as refused as it was.
+    fn keep_untried(&mut self, before: &FxHashMap<NamespacedName, Problem>, plan: &Plan<D::Key, D::Value>) {
+        let gone = before.iter().filter(|(name, _)| !self.refused.contains_key(*name));
+        let gone: Vec<_> = gone.map(|(name, problem)| (name.clone(), problem.clone())).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let planned: FxHashSet<&D::Key> = plan.steps.iter().map(|(key, _)| key).collect();
+        for (name, problem) in gone {
+            let own = self.ledger.owned(&Owner::Service(name.clone()));
+            if !own.is_empty() && !own.iter().any(|key| planned.contains(key)) {
+                self.refused.insert(name, problem);
+            }
+        }
     }
 
     /// Number of objects that somebody else has changed. Those that the kernel never took are not among them.

@@ -18,7 +18,7 @@ pub struct Front {
     pub scheduler: Scheduler,
     /// Addresses of the node on which NodePorts answer.
     pub node_ports: Vec<IpAddr>,
-    /// Addresses of the node.
+    /// Addresses that the node's kernel has.
     own: Vec<IpAddr>,
     /// Prefixes that are routed here as a whole.
     routed: Vec<IpNet>,
@@ -29,10 +29,13 @@ pub struct Front {
 impl Front {
     /// What the configuration and the node mean for a family.
     pub fn new(ground: &Ground<'_>, family: IpFamily) -> Self {
-        let of_family = |ip: &IpAddr| IpFamily::of(*ip) == family;
-        let own: Vec<IpAddr> = ground.facts.addresses().into_iter().filter(of_family).collect();
+        // Links of pods that come and go have link-local addresses; these must not have every Service lowered again.
+        let matters = |ip: &IpAddr| IpFamily::of(*ip) == family && !is_link_local(ip);
+        let mut own: Vec<IpAddr> = ground.facts.kernel_addresses.iter().copied().filter(matters).collect();
+        own.sort_unstable();
+        own.dedup();
         let scope = NodePortScope::new(ground.config, ground.facts, family);
-        let node_ports = own.iter().filter(|ip| scope.accepts(ground.facts, **ip) && !is_link_local(ip));
+        let node_ports = own.iter().filter(|ip| scope.accepts(ground.facts, **ip));
         let primary = ground.facts.primary(family);
         Self {
             family,
@@ -54,11 +57,6 @@ impl Front {
     pub fn route(&self, vip: IpAddr) -> Option<(Key, Value)> {
         let there = self.own.contains(&vip) || self.routed.iter().any(|net| net.contains(&vip));
         (!there && !vip.is_loopback()).then(|| (Key::Route(IpNet::from(vip)), Value::Route(self.source)))
-    }
-
-    /// Whether what Routes become is the same as with other facts.
-    pub fn lowers_as(&self, other: &Self) -> bool {
-        self == other
     }
 }
 

@@ -40,6 +40,13 @@ pub fn prepare(strict_arp: bool) {
     }
 }
 
+/// Whether the kernel has IPv6, and lets `lo` use it.
+pub fn has_ipv6() -> bool {
+    let off = fs::read_to_string("/proc/thread-self/net/if_inet6").is_err();
+    let disabled = fs::read_to_string("/proc/sys/net/ipv6/conf/lo/disable_ipv6");
+    !off && !disabled.is_ok_and(|text| text.trim() == "1")
+}
+
 /// Whether it had to be written.
 fn set(name: &str, value: &str) -> io::Result<bool> {
     let root = std::env::var_os(HOST_ROOT).unwrap_or_else(|| "/".into());

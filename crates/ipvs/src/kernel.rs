@@ -42,6 +42,16 @@ impl Kernel {
         self.servers.iter().flat_map(Servers::keys)
     }
 
+    /// Whether this is a virtual server of ours that is there.
+    pub fn has(&self, server: &Server) -> bool {
+        self.servers.as_ref().is_some_and(|servers| servers.has(server))
+    }
+
+    /// Whether a virtual server of ours is on its way out.
+    pub fn is_closing(&self, server: &Server) -> bool {
+        self.servers.as_ref().is_some_and(|servers| servers.is_closing(server))
+    }
+
     /// Our routes in the kernel. Errors: the socket failed.
     pub fn observe_routes(&mut self) -> Result<Vec<(Key, Value)>, NetlinkError> {
         Ok(route::local_routes(&mut self.routes)?.iter().filter_map(crate::route::object).collect())

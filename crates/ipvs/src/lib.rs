@@ -52,6 +52,7 @@ use rustc_hash::FxHashMap;
 
 use crate::front::Front;
 use crate::kernel::Kernel;
+use crate::work::Refused;
 
 /// What beside the Services and the node's facts decides how this mode works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,10 @@ pub struct Ipvs {
     relowers: bool,
     /// Whose a virtual server is.
     names: RefCell<FxHashMap<Server, NamespacedName>>,
+    /// What the kernel did not take as it was wanted.
+    refused: FxHashMap<Server, Refused>,
+    /// Routes that nobody asks for any more, of virtual servers that still drain.
+    held: BTreeSet<IpNet>,
     /// Since when everything of ours is draining.
     retiring: Option<Instant>,
 }
@@ -130,6 +135,8 @@ impl Ipvs {
             fronts: Vec::new(),
             relowers: false,
             names: RefCell::default(),
+            refused: FxHashMap::default(),
+            held: BTreeSet::new(),
             retiring: None,
         }
     }

@@ -15,7 +15,7 @@ pub fn lower(front: &Front, route: &Route) -> Vec<(Key, Value)> {
         lowering.out.extend(front.route(vip.ip));
     }
     if let Some(port) = route.node_port {
-        for ip in &front.node_ports {
+        for ip in front.node_ports.iter().filter(|ip| !route.shadowed.contains(ip)) {
             let server = Server { ip: *ip, protocol: route.name.protocol, port };
             lowering.server(server, &route.external);
         }
@@ -47,3 +47,7 @@ impl Lowering<'_> {
         self.out.extend(endpoints.iter().map(real));
     }
 }
+
+#[cfg(test)]
+#[path = "lower_tests.rs"]
+mod tests;

@@ -1,15 +1,15 @@
 //! Printing, guarding and removing.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use dataplane::{ApplyError, Dataplane, Operate, Retired};
+use dataplane::{ApplyError, Operate, Retired};
 use model::IpFamily;
-use netlink::route::LocalRoute;
 use nftables::{Nftables, Style};
-use rustc_hash::FxHashSet;
 
 use crate::kernel::Kernel;
-use crate::objects::{Key, Server, Value};
+use crate::objects::{Key, Value};
 use crate::servers::Left;
 use crate::{Ipvs, Settings, route, text};
 
@@ -71,16 +71,21 @@ impl Operate for Ipvs {
         }
         let gone = servers.tend().map_err(ApplyError::new("cannot take drained servers away from IPVS"))?;
         let more = servers.is_draining().then_some(LOOK);
-        self.forget_records(&gone)?;
+        self.let_go(&gone)?;
         Ok(more)
     }
 
     fn retire(&mut self) -> Result<Retired, ApplyError> {
+        if self.retiring.is_none() {
+            // New connections are the other mode's by now, and its rules alone decide about them.
+            self.rules.stand_back()?;
+        }
         let since = *self.retiring.get_or_insert_with(Instant::now);
         let left = self.empty_servers(since.elapsed() >= self.settings.drain)?;
         if left.servers == 0 {
             return self.remove_rest(left.gone).map(Retired::Gone);
         }
+        self.delete_routes_but(&left.addresses)?;
         Ok(Retired::Draining(format!(
             "{} connections of {} virtual servers end, or {} s are over",
             left.connections,
@@ -95,33 +100,34 @@ impl Ipvs {
         self.kernel()?.observe_routes().map_err(ApplyError::new("cannot read our routes"))
     }
 
-    /// Empties the virtual servers that our table names.
+    /// Empties our virtual servers.
     fn empty_servers(&mut self, at_once: bool) -> Result<Left, ApplyError> {
-        let ours = self.recorded()?;
+        let ours = self.ours()?;
         let Some(servers) = self.kernel()?.servers_if_any() else { return Ok(Left::default()) };
         servers
             .retire(|server| ours.contains(server), at_once)
             .map_err(ApplyError::new("cannot take virtual servers away from IPVS"))
     }
 
-    fn recorded(&mut self) -> Result<FxHashSet<Server>, ApplyError> {
-        let rules = self.rules.observe()?;
-        Ok(rules.into_keys().filter_map(|key| Key::Rule(key).recorded()).collect())
+    /// Deletes our routes but those to these addresses; their number.
+    fn delete_routes_but(&mut self, used: &BTreeSet<IpAddr>) -> Result<usize, ApplyError> {
+        let mut old = Vec::new();
+        for (key, value) in self.own_routes()? {
+            if let Key::Route(net) = key
+                && !used.iter().any(|ip| net.contains(ip))
+            {
+                old.push(route::local_route(net, &value));
+            }
+        }
+        let what = "cannot delete the routes of VIPs";
+        route::apply(&mut self.kernel()?.routes, &[], &old).map_err(ApplyError::new(what))?;
+        Ok(old.len())
     }
 
     /// Removes what is no virtual server; `gone` are those that were.
     fn remove_rest(&mut self, gone: usize) -> Result<usize, ApplyError> {
-        let routes = self.own_routes()?;
-        let old: Vec<LocalRoute> = routes
-            .iter()
-            .filter_map(|(key, value)| match key {
-                Key::Route(net) => Some(route::local_route(*net, value)),
-                _ => None,
-            })
-            .collect();
-        route::apply(&mut self.kernel()?.routes, &[], &old)
-            .map_err(ApplyError::new("cannot delete the routes of VIPs"))?;
+        let routes = self.delete_routes_but(&BTreeSet::new())?;
         self.retiring = None;
-        Ok(gone + old.len() + self.rules.remove()?)
+        Ok(gone + routes + self.rules.remove()?)
     }
 }

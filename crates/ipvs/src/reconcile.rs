@@ -1,13 +1,16 @@
 //! Lowering, observing and applying.
 
 use dataplane::{ApplyError, Dataplane, Ground, Plan, Refusal, Step};
+use ipnet::IpNet;
 use model::{FrontendKey, IpFamily};
 use netlink::route::LocalRoute;
 use resolve::Route;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::front::Front;
-use crate::objects::{Key, Server, Value, kernel_key, record, rule_of, server_of};
+use crate::kernel::Kernel;
+use crate::objects::{Key, Server, Value, record, rule_of, server_of};
+use crate::route::{local_route, net_of};
 use crate::work::{Refused, Rules, Work, sort};
 use crate::{Ipvs, host, lower, route};
 
@@ -17,10 +20,12 @@ impl Dataplane for Ipvs {
 
     fn ground(&mut self, ground: &Ground<'_>) -> Vec<(Key, Value)> {
         let rules = self.rules.ground(ground);
-        let fronts = IpFamily::ALL.map(|family| Front::new(ground, family)).to_vec();
+        // Without IPv6 its rules are there, and nothing else of it.
+        let usable = |family: &IpFamily| *family == IpFamily::V4 || self.kernel.is_none() || host::has_ipv6();
+        let families = IpFamily::ALL.into_iter().filter(usable);
+        let fronts: Vec<Front> = families.map(|family| Front::new(ground, family)).collect();
         let before = std::mem::replace(&mut self.fronts, fronts);
-        let same = before.iter().zip(&self.fronts).all(|(old, new)| old.lowers_as(new));
-        self.relowers = self.rules.relowers() || !same;
+        self.relowers = self.rules.relowers() || (!before.is_empty() && before != self.fronts);
         self.settle();
         let rules = rules.into_iter().map(|(key, value)| (Key::Rule(key), Value::Rule(value)));
         rules.chain(self.fronts.iter().flat_map(Front::routes)).collect()
@@ -31,16 +36,14 @@ impl Dataplane for Ipvs {
     }
 
     fn lower(&self, route: &Route, now: &dyn Fn(&Key) -> Option<Value>) -> Vec<(Key, Value)> {
-        let Some(front) = self.fronts.iter().find(|front| front.family == route.family) else {
-            return Vec::new();
-        };
         let rule_now = |key: &nftables::Key| match now(&Key::Rule(key.clone())) {
             Some(Value::Rule(value)) => Some(value),
             _ => None,
         };
         let rules = self.rules.lower(route, &rule_now).into_iter();
         let mut objects: Vec<_> = rules.map(|(key, value)| (Key::Rule(key), Value::Rule(value))).collect();
-        let own = lower::lower(front, route);
+        let front = self.fronts.iter().find(|front| front.family == route.family);
+        let own = front.map(|front| lower::lower(front, route)).unwrap_or_default();
         for (key, _) in &own {
             if let Key::Server(server) = key {
                 self.note_name(route, *server);
@@ -62,7 +65,7 @@ impl Dataplane for Ipvs {
         let rules = self.rules.observe()?;
         let mut all: FxHashMap<Key, Value> =
             rules.into_iter().map(|(key, value)| (Key::Rule(key), Value::Rule(value))).collect();
-        let ours = self.ours(&all);
+        let ours = self.ours()?;
         let kernel = self.kernel()?;
         all.extend(kernel.observe_routes().map_err(ApplyError::new("cannot read our routes"))?);
         let Some(servers) = kernel.servers_if_any() else { return Ok(all) };
@@ -70,47 +73,52 @@ impl Dataplane for Ipvs {
         all.extend(found.map_err(ApplyError::new("cannot read virtual servers from IPVS"))?);
         // What drains is no object any more, nor is what says that it is ours.
         all.retain(|key, _| !key.recorded().is_some_and(|server| servers.is_closing(&server)));
+        self.held.iter().for_each(|net| {
+            all.remove(&Key::Route(*net));
+        });
         Ok(all)
     }
 
     fn apply(&mut self, plan: Plan<Key, Value>) -> Result<Vec<Refusal>, ApplyError> {
         let (mut rules, mut work, records) = sort(plan);
-        let what = "cannot look for virtual servers of others";
-        let taken = self.kernel()?.servers()?.taken(&work.servers).map_err(ApplyError::new(what))?;
-        work.leave(&taken, &mut rules);
-        self.record_adopted(&work, &mut rules);
+        self.leave_taken(&mut work, &mut rules)?;
+        self.record_closing(&work, &records, &mut rules);
         // Rules first: they say which virtual servers are ours before these are there.
         self.apply_rules(rules)?;
-        let mut refused = self.make(&work)?;
-        refused.extend(taken.into_iter().map(Refused::foreign));
+        self.make(&work)?;
         self.apply_routes(&work.routes, &[])?;
-        let what = "cannot take virtual servers away from IPVS";
-        let servers = self.kernel()?.servers()?;
-        servers.clear(&work).map_err(ApplyError::new(what))?;
-        let records: Vec<Server> = records.into_iter().filter(|server| !servers.is_closing(server)).collect();
-        self.apply_routes(&[], &work.old_routes)?;
-        self.forget_records(&records)?;
-        work.ended.iter().for_each(|server| {
-            self.names.borrow_mut().remove(server);
-        });
-        Ok(self.refusals(refused))
+        let gone = self.clear(&work)?;
+        self.delete_routes(&work)?;
+        self.forget_ended(records, gone)?;
+        work.ended.iter().for_each(|server| self.forget(server));
+        // From now on our table says whose they are.
+        self.settings.adopt.clear();
+        Ok(self.refusals())
     }
 }
 
 impl Ipvs {
-    /// The virtual servers that our table names, and those that are to be taken over.
-    fn ours(&self, observed: &FxHashMap<Key, Value>) -> FxHashSet<Server> {
-        let recorded = observed.keys().filter_map(Key::recorded);
+    /// Our virtual servers: those that our table names, those that are known to be there, also when the table is lost, and
+    /// those that are to be taken over.
+    pub(crate) fn ours(&mut self) -> Result<FxHashSet<Server>, ApplyError> {
         let excluded = |server: &Server| self.settings.exclude.iter().any(|net| net.contains(&server.ip));
         let adopted = self.settings.adopt.iter().filter_map(server_of).filter(|server| !excluded(server));
-        recorded.chain(adopted).collect()
+        let mut ours: FxHashSet<Server> = adopted.collect();
+        ours.extend(self.kernel.iter().flat_map(Kernel::keys));
+        ours.extend(self.rules.virtual_servers()?);
+        Ok(ours)
     }
 
-    /// Adopted virtual servers that nobody wants drain like others: they have to be found again after a restart.
-    fn record_adopted(&self, work: &Work, rules: &mut Rules) {
-        let adopted = work.ended.iter().filter(|server| self.settings.adopt.contains(&kernel_key(**server)));
-        let step = |server: &Server| Some((rule_of(record(*server))?, Step::Create(nftables::Value::Member)));
-        rules.steps.extend(adopted.filter_map(step));
+    /// What drains must be found again after a restart: of adopted virtual servers our table may say nothing yet.
+    fn record_closing(&self, work: &Work, records: &[Server], rules: &mut Rules) {
+        let Some(kernel) = &self.kernel else { return };
+        let there: FxHashSet<&Server> = records.iter().collect();
+        let ended = work.ended.iter().copied();
+        let ended = ended.filter(|server| !there.contains(server) && kernel.has(server));
+        let adopted = self.settings.adopt.iter().filter_map(server_of);
+        let adopted = adopted.filter(|server| kernel.is_closing(server));
+        let step = |server: Server| Some((rule_of(record(server))?, Step::Create(nftables::Value::Member)));
+        rules.steps.extend(ended.chain(adopted).filter_map(step));
     }
 
     /// Brings the settings to the kernel, if they are not there.
@@ -141,13 +149,79 @@ impl Ipvs {
         self.apply_rules(Plan { steps: steps.collect() })
     }
 
-    fn make(&mut self, work: &Work) -> Result<Vec<Refused>, ApplyError> {
+    /// Leaves virtual servers of others alone.
+    fn leave_taken(&mut self, work: &mut Work, rules: &mut Rules) -> Result<(), ApplyError> {
+        let what = "cannot look for virtual servers of others";
+        let taken = self.kernel()?.servers()?.taken(&work.servers).map_err(ApplyError::new(what))?;
+        work.servers.iter().for_each(|(server, _)| {
+            self.refused.remove(server);
+        });
+        work.leave(&taken, rules);
+        self.refused.extend(taken.into_iter().map(|server| (server, Refused::foreign(server))));
+        Ok(())
+    }
+
+    fn make(&mut self, work: &Work) -> Result<(), ApplyError> {
         if work.servers.is_empty() && work.reals.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let default = self.fronts.first().map(|front| front.scheduler).unwrap_or_default();
         let servers = self.kernel()?.servers()?;
-        servers.make(work, default).map_err(ApplyError::new("cannot write virtual servers to IPVS"))
+        let refused =
+            servers.make(work, default).map_err(ApplyError::new("cannot write virtual servers to IPVS"))?;
+        // Somebody was faster: what says that it is ours is wrong.
+        let foreign: Vec<Server> = refused.iter().filter(|r| r.foreign).map(|r| r.server).collect();
+        self.refused.extend(refused.into_iter().map(|refused| (refused.server, refused)));
+        self.forget_records(&foreign)
+    }
+
+    /// The route of a virtual server that drains stays until that is gone.
+    fn delete_routes(&mut self, work: &Work) -> Result<(), ApplyError> {
+        for net in work.routes.iter().filter_map(net_of) {
+            self.held.remove(&net);
+        }
+        let mut over = Vec::new();
+        for route in &work.old_routes {
+            let closing = self.kernel()?.servers()?.is_closing_at(route.address);
+            match net_of(route).filter(|net| closing && net.prefix_len() == net.max_prefix_len()) {
+                Some(net) => drop(self.held.insert(net)),
+                None => over.push(*route),
+            }
+        }
+        self.apply_routes(&[], &over)
+    }
+
+    /// Virtual servers are gone: so are their records and routes.
+    pub(crate) fn let_go(&mut self, gone: &[Server]) -> Result<(), ApplyError> {
+        self.forget_records(gone)?;
+        let mut over = Vec::new();
+        for net in gone.iter().map(|server| IpNet::from(server.ip)) {
+            if !self.kernel()?.servers()?.is_closing_at(net.addr()) && self.held.remove(&net) {
+                over.push(local_route(net, &Value::Route(None)));
+            }
+        }
+        self.apply_routes(&[], &over)
+    }
+
+    fn clear(&mut self, work: &Work) -> Result<Vec<Server>, ApplyError> {
+        let servers = self.kernel()?.servers()?;
+        servers.clear(work).map_err(ApplyError::new("cannot take virtual servers away from IPVS"))
+    }
+
+    /// Takes back the records of virtual servers that are gone; of others there is none, or they still drain.
+    fn forget_ended(&mut self, records: Vec<Server>, gone: Vec<Server>) -> Result<(), ApplyError> {
+        let mut over: Vec<Server> = records.into_iter().chain(gone).collect();
+        over.sort_unstable();
+        over.dedup();
+        over.retain(|server| !self.refused.get(server).is_some_and(|refused| refused.foreign));
+        let servers = self.kernel()?.servers()?;
+        over.retain(|server| !servers.is_closing(server));
+        self.forget_records(&over)
+    }
+
+    fn forget(&mut self, server: &Server) {
+        self.names.borrow_mut().remove(server);
+        self.refused.remove(server);
     }
 
     fn apply_routes(&mut self, add: &[LocalRoute], delete: &[LocalRoute]) -> Result<(), ApplyError> {
@@ -159,13 +233,16 @@ impl Ipvs {
             .map_err(ApplyError::new("cannot write the routes of VIPs"))
     }
 
-    /// By Service, each named once.
-    fn refusals(&self, refused: Vec<Refused>) -> Vec<Refusal> {
+    /// All that is refused by now, by Service, each named once.
+    fn refusals(&self) -> Vec<Refusal> {
         let names = self.names.borrow();
-        let mut by_service = FxHashMap::default();
-        for one in refused {
-            let Some(service) = names.get(&one.server).cloned() else { continue };
-            let refusal = Refusal { service: service.clone(), reason: one.reason, instead: one.instead };
+        let mut by_service: FxHashMap<_, Refusal> = FxHashMap::default();
+        let mut servers: Vec<_> = self.refused.iter().collect();
+        servers.sort_unstable_by_key(|(server, _)| **server);
+        for (server, one) in servers {
+            let Some(service) = names.get(server).cloned() else { continue };
+            let (reason, instead) = (one.reason.clone(), one.instead.clone());
+            let refusal = Refusal { service: service.clone(), reason, instead };
             let known = by_service.entry(service).or_insert_with(|| refusal.clone());
             // That it is not served is worse than that it is served otherwise.
             if known.instead.is_some() && refusal.instead.is_none() {

@@ -19,8 +19,12 @@ pub fn local_route(net: IpNet, value: &Value) -> LocalRoute {
 
 /// The object of a route; `None` for a prefix that cannot be.
 pub fn object(route: &LocalRoute) -> Option<(Key, Value)> {
-    let net = IpNet::new(route.address, route.prefix).ok()?;
-    Some((Key::Route(net), Value::Route(route.source)))
+    Some((Key::Route(net_of(route)?), Value::Route(route.source)))
+}
+
+/// The addresses of a route; `None` for a prefix that cannot be.
+pub fn net_of(route: &LocalRoute) -> Option<IpNet> {
+    IpNet::new(route.address, route.prefix).ok()
 }
 
 /// Makes routes, and takes others away. A route whose source the node does not have (yet, or any more) is made without
@@ -31,6 +35,9 @@ pub fn apply(socket: &mut Socket, add: &[LocalRoute], delete: &[LocalRoute]) -> 
         match error.errno() {
             Some(EINVAL) if route.source.is_some() => again.push(LocalRoute { source: None, ..route }),
             Some(EEXIST) => tracing::debug!(address = %route.address, "the address is routed here by others"),
+            Some(EACCES | EOPNOTSUPP | EAFNOSUPPORT) if route.address.is_ipv6() => {
+                tracing::warn!(address = %route.address, "IPv6 is off on this node: no route for this VIP");
+            }
             _ => return Err(error),
         }
     }
@@ -54,3 +61,6 @@ pub fn apply(socket: &mut Socket, add: &[LocalRoute], delete: &[LocalRoute]) -> 
 
 const EEXIST: i32 = 17;
 const EINVAL: i32 = 22;
+const EACCES: i32 = 13;
+const EOPNOTSUPP: i32 = 95;
+const EAFNOSUPPORT: i32 = 97;

@@ -7,6 +7,7 @@ mod make;
 pub use clear::Left;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use model::{EndpointAddr, Scheduler};
@@ -51,6 +52,16 @@ impl Servers {
         self.drains.is_closing(server)
     }
 
+    /// Whether a virtual server at this address is on its way out.
+    pub fn is_closing_at(&self, ip: IpAddr) -> bool {
+        self.drains.closing().any(|server| server.ip == ip)
+    }
+
+    /// Whether the kernel has this one, and it is ours.
+    pub fn has(&self, server: &Server) -> bool {
+        self.present.contains_key(server)
+    }
+
     /// Our virtual servers that the kernel has.
     pub fn keys(&self) -> impl Iterator<Item = Server> + '_ {
         self.present.keys().copied()
@@ -66,9 +77,10 @@ impl Servers {
         let key = ipvs::Key::Mark { mark: PROBE, family: netlink::conntrack::Family::V4 };
         let name = scheduler.as_str().to_owned();
         let server = ipvs::VirtualServer { key, scheduler: name, flags: 0, timeout: 0, prefix: 32 };
+        // One that a crash has left would tell nothing.
+        ipvs::delete(&mut self.socket, &key)?;
         match ipvs::run(&mut self.socket, &Command::Add(server)) {
             Ok(()) => ipvs::delete(&mut self.socket, &key).map(|_| true),
-            Err(error) if error.errno() == Some(EEXIST) => Ok(true),
             Err(error) if error.errno() == Some(ENOENT) => Ok(false),
             Err(error) => Err(error),
         }
@@ -77,6 +89,10 @@ impl Servers {
     fn note(&mut self, server: Server, present: Present) {
         if self.present.insert(server, present).is_none() {
             self.ring.push_back(server);
+        }
+        // One that went and came back before its turn is there twice.
+        if self.ring.len() > 2 * self.present.len() + SLACK {
+            self.ring = self.present.keys().copied().collect();
         }
     }
 
@@ -105,12 +121,16 @@ impl Servers {
     }
 }
 
+/// Places in the ring that may be out of date.
+const SLACK: usize = 64;
+
 /// A mark that no packet has, for a virtual server that only shows whether there is a scheduler.
 const PROBE: u32 = 0x746f_7770;
 
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const EEXIST: i32 = 17;
+const EAFNOSUPPORT: i32 = 97;
 
 fn numbered(refusals: Vec<NetlinkError>) -> FxHashMap<usize, NetlinkError> {
     let index = |error: &NetlinkError| match error {

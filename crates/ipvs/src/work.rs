@@ -104,6 +104,8 @@ pub struct Refused {
     pub reason: String,
     /// What is in force in its place.
     pub instead: Option<String>,
+    /// Somebody else has it: nothing of it is ours.
+    pub foreign: bool,
 }
 
 impl Refused {
@@ -113,7 +115,7 @@ impl Refused {
         let reason = format!(
             "there is a virtual server {named} that towpath has not made; delete it (ipvsadm -D {named}) or give the Service another address or port"
         );
-        Self { server, reason, instead: None }
+        Self { server, reason, instead: None, foreign: true }
     }
 
     /// There is no such scheduler.
@@ -123,11 +125,25 @@ impl Refused {
             "the kernel has no scheduler {wanted}: load the module {} or name another one",
             wanted.module()
         );
-        Self { server, reason, instead: instead.map(|scheduler| format!("scheduler {scheduler}")) }
+        Self {
+            server,
+            reason,
+            instead: instead.map(|scheduler| format!("scheduler {scheduler}")),
+            foreign: false,
+        }
     }
 
     /// Whatever the kernel says.
     pub fn other(server: Server, error: &NetlinkError) -> Self {
-        Self { server, reason: format!("virtual server {}: {error}", Named(server)), instead: None }
+        Self {
+            server,
+            reason: format!("virtual server {}: {error}", Named(server)),
+            instead: None,
+            foreign: false,
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "work_tests.rs"]
+mod tests;

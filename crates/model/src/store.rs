@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::IpFamily;
 use crate::{Change, FrontendKey, NamespacedName, NodeFacts, Pod, Problem, Service, Slice, Subject};
 
 /// A Service and the slices that belong to it. Either may be there without the other.
@@ -236,6 +237,7 @@ impl Store {
     fn add_claims(&mut self, service: &Service, touched: &mut Touched) {
         for key in service.frontend_keys() {
             let mut list = self.claims.remove(&key).unwrap_or_default();
+            self.touch_shadowed(&key, touched);
             if list.contains(&service.name) {
                 self.claims.insert(key, list);
                 continue;
@@ -264,6 +266,7 @@ impl Store {
             if list.is_empty() {
                 self.claims.remove(&key);
             }
+            self.touch_shadowed(&key, touched);
         }
         for family in service.families() {
             let Some(ip) = service.cluster_ip(family) else { continue };
@@ -279,6 +282,15 @@ impl Store {
             if list.is_empty() {
                 self.health_ports.remove(&service.health_check_node_port);
             }
+        }
+    }
+
+    /// A VIP that is an address of the node takes that address from a NodePort of the same number.
+    fn touch_shadowed(&self, key: &FrontendKey, touched: &mut Touched) {
+        let FrontendKey::Vip { ip, protocol, port } = *key else { return };
+        if self.facts.owns(ip) {
+            let below = FrontendKey::NodePort { family: IpFamily::of(ip), protocol, port };
+            self.winner(&below).into_iter().for_each(|name| touched.service(name));
         }
     }
 

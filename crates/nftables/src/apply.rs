@@ -7,7 +7,7 @@
 
 use dataplane::Step;
 use model::IpFamily;
-use netlink::nft::{Element, ElementData, Transaction};
+use netlink::nft::{self, Element, ElementData, Transaction};
 use netlink::{NetlinkError, Socket};
 
 use crate::codec::kernel_element;
@@ -81,6 +81,30 @@ pub fn delete_table(socket: &mut Socket, style: Style, family: IpFamily) -> Resu
     transaction.add_table();
     transaction.delete_table();
     transaction.commit(socket)
+}
+
+/// What decides about new connections before they come to the node itself.
+const DECIDING: [ChainId; 7] = [
+    ChainId::FirewallPrerouting,
+    ChainId::FirewallOutput,
+    ChainId::NatPrerouting,
+    ChainId::NatOutput,
+    ChainId::FilterInput,
+    ChainId::FilterForward,
+    ChainId::FilterOutput,
+];
+
+/// Deletes these chains of one table, where they are.
+pub fn stand_back(socket: &mut Socket, style: Style, family: IpFamily) -> Result<(), NetlinkError> {
+    let there = nft::chains(socket, kernel_family(family), style.table())?;
+    let names = DECIDING.map(|chain| chain.to_string());
+    let mut transaction = begin(socket, style, family);
+    let mut any = false;
+    for name in names.iter().filter(|name| there.iter().any(|chain| chain.name == **name)) {
+        transaction.delete_chain(name);
+        any = true;
+    }
+    if any { transaction.commit(socket) } else { Ok(()) }
 }
 
 /// The first phase of what is deleted in transactions of their own.

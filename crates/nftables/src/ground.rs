@@ -67,8 +67,22 @@ fn layout(style: Style, ground: &Ground<'_>, family: IpFamily) -> Layout {
     }
 }
 
-/// The node's own addresses where they matter; sorted, since the order in which they arrived does not.
+/// The node's own addresses where they matter; sorted, since the order in which they arrived does not. No VIP is
+/// link-local, and links of pods that come and go have such addresses.
 fn addresses(style: Style, ground: &Ground<'_>, family: IpFamily) -> Vec<IpAddr> {
-    let matters = |ip: &IpAddr| style == Style::Ipvs && IpFamily::of(*ip) == family && !ip.is_loopback();
-    ground.facts.addresses().into_iter().filter(matters).collect()
+    if style == Style::Dnat {
+        return Vec::new();
+    }
+    let matters = |ip: &IpAddr| IpFamily::of(*ip) == family && !ip.is_loopback() && !is_link_local(ip);
+    let mut own: Vec<IpAddr> = ground.facts.kernel_addresses.iter().copied().filter(matters).collect();
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
+fn is_link_local(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
 }

@@ -108,6 +108,32 @@ impl Nftables {
         &self.layouts
     }
 
+    /// The virtual servers that the tables of [`Style::Ipvs`] name as ours, also tables that another version has made. None
+    /// where there are no such tables. Errors: they cannot be read.
+    pub fn virtual_servers(&mut self) -> Result<Vec<VipKey>, ApplyError> {
+        let socket = self.kernel().map_err(|e| failed("cannot use nf_tables", e))?;
+        let mut all = Vec::new();
+        for family in IpFamily::ALL {
+            let found = observe::virtual_servers(socket, family);
+            all.extend(found.map_err(|e| failed("cannot read which virtual servers are ours", e))?);
+        }
+        Ok(all)
+    }
+
+    /// Takes the chains out of force that decide about new connections, for [`Style::Ipvs`] while another mode is in force and
+    /// connections of IPVS are still here: they need masquerading, and nobody may reach the node's own ports at VIPs.
+    /// Observing finds what is missing. Errors: the kernel refused.
+    pub fn stand_back(&mut self) -> Result<(), ApplyError> {
+        let style = self.style;
+        let socket = self.kernel().map_err(|e| failed("cannot use nf_tables", e))?;
+        for family in IpFamily::ALL {
+            apply::stand_back(socket, style, family)
+                .map_err(|e| failed("cannot take chains of our tables out of force", e))?;
+        }
+        self.generation = None;
+        Ok(())
+    }
+
     /// Transactions of ours that the kernel has taken.
     fn commits(&self) -> u32 {
         self.socket.as_ref().map_or(0, Socket::commits)

@@ -9,7 +9,7 @@ use crate::codec::decode;
 use crate::ids::{ChainId, SetId};
 use crate::kernel_family;
 use crate::layout::fingerprint;
-use crate::objects::{Key, Stray, Value};
+use crate::objects::{ElementKey, Key, Stray, Value, VipKey};
 use crate::sets::set_spec;
 use crate::style::Style;
 
@@ -48,6 +48,21 @@ pub fn observe(socket: &mut Socket, style: Style, family: IpFamily) -> Result<Fo
         observe_set(socket, style, family, id, &spec, &mut found.objects)?;
     }
     Ok(found)
+}
+
+/// The virtual servers that the table of one family names as ours, also in a table that another version has made.
+pub fn virtual_servers(socket: &mut Socket, family: IpFamily) -> Result<Vec<VipKey>, NetlinkError> {
+    let (id, table) = (SetId::VirtualServers, Style::Ipvs.table());
+    let sets = nft::sets(socket, kernel_family(family), table)?;
+    if !sets.iter().any(|spec| spec.name == id.to_string()) {
+        return Ok(Vec::new());
+    }
+    let elements = nft::elements(socket, kernel_family(family), table, &id.to_string())?;
+    let key = |element| match decode(id, family, element) {
+        Some((ElementKey::Vip(key), _)) => Some(key),
+        _ => None,
+    };
+    Ok(elements.iter().filter_map(key).collect())
 }
 
 /// Where we need no user data, what `nft` leaves there for itself is no difference.

@@ -68,6 +68,8 @@ pub struct Route {
     pub vips: Vec<Vip>,
     /// Its nodePort, unless another Service won it.
     pub node_port: Option<u16>,
+    /// Addresses of the node at which a VIP has that port, so that it is not the NodePort's there.
+    pub shadowed: Vec<IpAddr>,
     /// For traffic to the ClusterIP.
     pub internal: Decision,
     /// For traffic to every other frontend.
@@ -159,6 +161,7 @@ fn route(
         port: port.port,
         vips: vips(store, service, port, family, claims),
         node_port: node_port(port, family, claims),
+        shadowed: shadowed(store, port, family),
         internal,
         external,
         short_circuit: external_local.then(cluster),
@@ -242,6 +245,23 @@ fn allowed_sources(store: &Store, service: &Service, vip: IpAddr) -> Option<Vec<
 fn node_port(port: &ServicePort, family: IpFamily, claims: &mut Claims<'_>) -> Option<u16> {
     let key = FrontendKey::NodePort { family, protocol: port.protocol, port: port.node_port };
     (port.node_port != 0 && claims.take(key)).then_some(port.node_port)
+}
+
+/// The node's addresses that are a VIP with the number of the nodePort: who addresses these means the VIP.
+fn shadowed(store: &Store, port: &ServicePort, family: IpFamily) -> Vec<IpAddr> {
+    if port.node_port == 0 {
+        return Vec::new();
+    }
+    let (facts, protocol) = (store.facts(), port.protocol);
+    let own = facts.kernel_addresses.iter().chain(facts.node.iter().flat_map(|node| &node.addresses));
+    let vip = |ip: &&IpAddr| {
+        let key = FrontendKey::Vip { ip: **ip, protocol, port: port.node_port };
+        IpFamily::of(**ip) == family && store.winner(&key).is_some()
+    };
+    let mut shadowed: Vec<IpAddr> = own.filter(vip).copied().collect();
+    shadowed.sort_unstable();
+    shadowed.dedup();
+    shadowed
 }
 
 /// Hands each frontend to at most one port of one Service.

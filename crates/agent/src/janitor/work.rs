@@ -1,10 +1,11 @@
 //! What the janitor does: looks, empties, takes over.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use dataplane::Retired;
+use ipnet::IpNet;
 use netlink::NetlinkError;
 use netlink::ipvs::Key;
 use takeover::Connections;
@@ -82,6 +83,8 @@ mod libc_errno {
 /// The takeover: what kube-proxy has left goes, but virtual servers that are ours by now.
 pub(super) struct Takeover {
     spared: BTreeSet<Key>,
+    /// Virtual servers at these addresses stay (`--ipvs-exclude-cidrs`).
+    excluded: Vec<IpNet>,
     /// What stays is said once.
     said: BTreeSet<String>,
     /// Until then connections of kube-proxy's IPVS live on.
@@ -91,14 +94,23 @@ pub(super) struct Takeover {
 }
 
 impl Takeover {
-    /// Begins one; connections have this much time to end.
-    pub(super) fn new(spared: BTreeSet<Key>, patience: Duration) -> Self {
-        Self { spared, said: BTreeSet::new(), until: Instant::now() + patience, rules_gone: false }
+    /// Begins one; connections have the drain timeout to end.
+    pub(super) fn new(spared: BTreeSet<Key>, own: &ipvs::Settings) -> Self {
+        let (until, excluded) = (Instant::now() + own.drain, own.exclude.clone());
+        Self { spared, excluded, said: BTreeSet::new(), until, rules_gone: false }
+    }
+
+    fn excludes(&self, key: &Key) -> bool {
+        let Key::Address { address, .. } = key else { return false };
+        self.excluded.iter().any(|net| net.contains(address))
     }
 
     /// Removes what can go.
     pub(super) fn go_on(&mut self) -> Result<Retired> {
-        let spared: BTreeSet<Key> = records::virtual_servers()?.union(&self.spared).copied().collect();
+        let mut spared: BTreeSet<Key> = records::virtual_servers()?.union(&self.spared).copied().collect();
+        if !self.excluded.is_empty() {
+            spared.extend(takeover::virtual_servers()?.into_iter().filter(|key| self.excludes(key)));
+        }
         let connections = if Instant::now() < self.until { Connections::LiveOn } else { Connections::End };
         let remove = if self.rules_gone { takeover::remove_ipvs } else { takeover::remove };
         let report = remove(&spared, connections);

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::SyncLoop;
 
+/// How long what a sync has left is left alone.
+const AFTER_SYNC: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 
@@ -21,10 +23,10 @@ impl Tending {
         self.at
     }
 
-    /// A sync may have left something to wait for. While it fails, that does not bring it forward.
+    /// A sync may have left something to wait for. Many syncs do not make it more often.
     pub(super) fn after_sync(&mut self, now: Instant) {
-        if self.failing.is_none() {
-            self.at = Some(now);
+        if self.failing.is_none() && self.at.is_none() {
+            self.at = Some(now + AFTER_SYNC);
         }
     }
 
@@ -70,7 +72,8 @@ mod tests {
         let (now, mut tending) = (Instant::now(), Tending::default());
         assert_eq!(tending.due(), None);
         tending.after_sync(now);
-        assert_eq!(tending.due(), Some(now));
+        tending.after_sync(now + SECOND / 2);
+        assert_eq!(tending.due(), Some(now + AFTER_SYNC));
         tending.done(now, Some(SECOND));
         assert_eq!(tending.due(), Some(now + SECOND));
         tending.done(now, None);

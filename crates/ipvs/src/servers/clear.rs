@@ -1,19 +1,19 @@
 //! Virtual and real servers that are not wanted any more.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use model::{EndpointAddr, Protocol, Scheduler};
 use netlink::NetlinkError;
 use netlink::ipvs::{self, Command};
-use rustc_hash::FxHashSet;
 
 use super::{Servers, ignore_absent};
 use crate::objects::{Choice, Server, endpoint_of, kernel_key, real, server_of};
 use crate::work::Work;
 
 /// What [`Servers::retire`] leaves.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Left {
     /// Virtual and real servers that went.
     pub gone: usize,
@@ -21,13 +21,14 @@ pub struct Left {
     pub servers: usize,
     /// These connections.
     pub connections: u64,
+    /// The addresses of these virtual servers.
+    pub addresses: BTreeSet<IpAddr>,
 }
 
 impl Servers {
     /// Takes away what is not wanted any more: at once, or when its connections have ended. The virtual servers that are
     /// gone now. Errors: the socket failed.
     pub fn clear(&mut self, work: &Work) -> Result<Vec<Server>, NetlinkError> {
-        let ending: FxHashSet<Server> = work.ended.iter().copied().collect();
         let mut commands = Vec::new();
         for (server, endpoint, weight) in &work.lost {
             let Some(choice) = self.present.get(server).map(|present| present.choice) else { continue };
@@ -36,7 +37,7 @@ impl Servers {
             if drains(*server, &choice) {
                 self.drains.begin(*server, *endpoint);
                 commands.push(Command::EditDestination(key, real(*endpoint, 0)));
-            } else if !ending.contains(server) {
+            } else {
                 let place = SocketAddr::new(endpoint.ip, endpoint.port);
                 commands.push(Command::DeleteDestination(key, place));
             }
@@ -56,9 +57,11 @@ impl Servers {
         for server in self.drains.next() {
             let found = ipvs::destinations(&mut self.socket, &kernel_key(server))?;
             let Some(drain) = self.drains.of(&server) else { continue };
+            let at_once = self.present.get(&server).is_some_and(|there| !drains(server, &there.choice));
             let over = |endpoint: &EndpointAddr, deadline: &Instant| {
                 let real = found.iter().find(|real| endpoint_of(&real.server) == *endpoint);
-                real.is_none_or(|real| real.active + real.inactive == 0) || *deadline <= now
+                let idle = real.is_none_or(|real| real.active + real.inactive == 0);
+                at_once || idle || *deadline <= now
             };
             let over: Vec<EndpointAddr> =
                 drain.reals.iter().filter(|(e, at)| over(e, at)).map(|(endpoint, _)| *endpoint).collect();
@@ -97,6 +100,7 @@ impl Servers {
                 continue;
             }
             left.servers += 1;
+            left.addresses.extend(server_of(&server.key).map(|key| key.ip));
             left.connections += connections;
             let open = reals.iter().filter(|real| real.server.weight > 0);
             commands.extend(
@@ -110,8 +114,9 @@ impl Servers {
     }
 }
 
-/// Whether real servers keep their connections for a while. UDP has none to speak of. With dh, every client of a VIP would
+/// Whether real servers keep their connections for a while. UDP has none to speak of; SCTP's flows are cleaned from conntrack
+/// like those of UDP, so that IPVS could not carry them on. With dh, every client of a VIP would
 /// be refused while the real server that its address hashes to drains.
 fn drains(server: Server, choice: &Choice) -> bool {
-    server.protocol != Protocol::Udp && choice.scheduler != Some(Scheduler::Dh)
+    server.protocol == Protocol::Tcp && choice.scheduler != Some(Scheduler::Dh)
 }

@@ -53,6 +53,7 @@ impl Servers {
             }
         }
         if objects.len() > before {
+            self.drains.reopen(&key);
             objects.push((Key::Server(key), Value::Server(*choice)));
         } else {
             self.drains.close_when_empty(key);

@@ -5,7 +5,7 @@ use netlink::NetlinkError;
 use netlink::ipvs::{self, Command};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{EEXIST, ENOENT, ESRCH, Present, Servers, numbered};
+use super::{EAFNOSUPPORT, EEXIST, ENOENT, ESRCH, Present, Servers, numbered};
 use crate::digest::Digest;
 use crate::objects::{Choice, Server, kernel_key, real, server_of};
 use crate::work::{Refused, Work};
@@ -29,8 +29,14 @@ impl Servers {
         }
         let mut taken = FxHashSet::default();
         for server in new {
-            if ipvs::service(&mut self.socket, &kernel_key(server))?.is_some() {
-                taken.insert(server);
+            match ipvs::service(&mut self.socket, &kernel_key(server)) {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    taken.insert(server);
+                }
+                // Without IPv6 there is nobody's.
+                Err(error) if error.errno() == Some(EAFNOSUPPORT) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(taken)
@@ -132,7 +138,9 @@ impl Servers {
         blocked: &FxHashSet<Server>,
         refused: &mut Vec<Refused>,
     ) -> Result<(), NetlinkError> {
-        let wanted: Vec<_> = work.reals.iter().filter(|(server, ..)| !blocked.contains(server)).collect();
+        // What is not there as ours belongs to somebody else, or was not taken.
+        let may = |server: &Server| !blocked.contains(server) && self.present.contains_key(server);
+        let wanted: Vec<_> = work.reals.iter().filter(|(server, ..)| may(server)).collect();
         let mut commands = Vec::with_capacity(wanted.len());
         for (server, endpoint, old, weight) in &wanted {
             let (key, real) = (kernel_key(*server), real(*endpoint, *weight));
@@ -150,6 +158,8 @@ impl Servers {
                 None => None,
             };
             match error {
+                // The virtual server went meanwhile: everything has to be compared.
+                Some(error) if error.errno() == Some(ESRCH) => return Err(error),
                 Some(error) => refused.push(Refused::other(*server, &error)),
                 None => self.count(server, *endpoint, *old, Some(*weight)),
             }
