@@ -14,10 +14,10 @@ const CHECKS: [&[&str]; 2] = [
 ];
 
 /// Stops at the first thing that does not hold.
-pub fn run(skip_install: bool) -> Result<ExitCode> {
+pub fn run(options: &test::Options) -> Result<ExitCode> {
     for check in CHECKS {
         println!("cargo {}", check.join(" "));
         must(&mut cargo(check))?;
     }
-    test::run(skip_install)
+    test::run(options)
 }

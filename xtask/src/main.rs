@@ -39,12 +39,8 @@ struct Arguments {
 /// One chore.
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Build and test everything; the last line counts the tests
-    Test {
-        /// Do not install missing Debian packages
-        #[arg(long)]
-        skip_install: bool,
-    },
+    /// Build and test everything, here and in a virtual machine; the last line counts the tests
+    Test(test::Options),
     /// Show towpath at work between network namespaces of this machine (needs root)
     Demo {
         /// Do not install missing Debian packages
@@ -52,11 +48,7 @@ enum Chore {
         skip_install: bool,
     },
     /// Check the format, the lints and the tests
-    Ci {
-        /// Do not install missing Debian packages
-        #[arg(long)]
-        skip_install: bool,
-    },
+    Ci(test::Options),
     /// Measure; the arguments go to the bench program
     #[command(disable_help_flag = true)]
     Bench {
@@ -99,9 +91,9 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<ExitCode> {
     match chore {
-        Chore::Test { skip_install } => test::run(skip_install),
+        Chore::Test(options) => test::run(&options),
         Chore::Demo { skip_install } => demo::run(skip_install),
-        Chore::Ci { skip_install } => ci::run(skip_install),
+        Chore::Ci(options) => ci::run(&options),
         Chore::Bench { args } => bench::run(&args),
         Chore::Conformance(options) => conformance::run(&options),
         Chore::Vm(options) => vm::run(&options),

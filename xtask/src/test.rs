@@ -1,21 +1,38 @@
-//! `cargo xtask test`: every test of the workspace, with one count at the end.
+//! `cargo xtask test`: every test of the workspace, then those that need another kernel, with one count at the end.
 
+use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result};
+use clap::Args;
 
 use crate::command::{build_towpath, cargo, is_root, shown};
 use crate::counts::Counts;
 use crate::packages;
+use crate::vm;
 
 /// Names the built program to the tests that run it.
 const PROGRAM_VARIABLE: &str = "TOWPATH_BIN";
+/// With the value 1 it does what `--skip-vm` does.
+const SKIP_VARIABLE: &str = "TOWPATH_SKIP_VM";
+
+/// What to leave out.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Do not install missing Debian packages
+    #[arg(long)]
+    skip_install: bool,
+    /// Leave out the virtual machine, as the environment variable TOWPATH_SKIP_VM=1 does
+    #[arg(long)]
+    skip_vm: bool,
+}
 
 /// Runs everything. The last line of the output is the count.
-pub fn run(skip_install: bool) -> Result<ExitCode> {
-    match counted(skip_install) {
+pub fn run(options: &Options) -> Result<ExitCode> {
+    match counted(options) {
         Ok(counts) => Ok(close(counts)),
         Err(error) => {
             // The count is the last line whatever happens, and says that it went wrong.
@@ -30,10 +47,41 @@ fn close(counts: Counts) -> ExitCode {
     if counts.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn counted(skip_install: bool) -> Result<Counts> {
-    prepare(skip_install)?;
+fn counted(options: &Options) -> Result<Counts> {
+    prepare(options.skip_install)?;
     let program = build_towpath()?;
-    test(&program)
+    let here = test(&program)?;
+    let skipped = options.skip_vm || is_set(env::var_os(SKIP_VARIABLE).as_deref());
+    let there = if skipped { vm::left_out() } else { in_machine(!options.skip_install) };
+    println!("\n{}", made_up(here, there, skipped));
+    let mut all = here;
+    all += there;
+    Ok(all)
+}
+
+fn is_set(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| value == "1")
+}
+
+/// What cannot run is a failure that says why in one line.
+fn in_machine(may_install: bool) -> Counts {
+    vm::of_test(may_install).unwrap_or_else(|error| {
+        eprintln!("error: the virtual machine: {error:#} (--skip-vm or {SKIP_VARIABLE}=1 leaves it out)");
+        Counts { failed: 1, ..Counts::default() }
+    })
+}
+
+/// How the count is made up.
+fn made_up(here: Counts, there: Counts, skipped: bool) -> String {
+    if skipped {
+        return format!(
+            "This machine: {here}. Virtual machine: left out, each of its programs counted as skipped. Together:"
+        );
+    }
+    format!(
+        "This machine: {here}. Linux {} in a virtual machine: {there}, most of them tests that run here too and count twice. Together:",
+        vm::TESTED
+    )
 }
 
 fn prepare(skip_install: bool) -> Result<()> {
@@ -102,6 +150,22 @@ mod tests {
     fn output_need_not_be_text() {
         let counts = tally(&b"\xff\xfe\ntest result: ok. 1 passed; 0 failed\n"[..], std::io::sink()).unwrap();
         assert_eq!(counts.passed, 1);
+    }
+
+    #[test]
+    fn the_count_is_explained() {
+        let counts = |passed, skipped| Counts { passed, failed: 0, skipped };
+        let text = made_up(counts(9, 3), counts(4, 0), false);
+        assert!(text.starts_with("This machine: 9 passed, 0 failed, 3 skipped. Linux 6.12"), "{text}");
+        assert!(text.contains(": 4 passed, 0 failed, most of them"), "{text}");
+        let text = made_up(counts(9, 3), counts(0, 14), true);
+        assert!(text.contains("Virtual machine: left out"), "{text}");
+    }
+
+    #[test]
+    fn one_value_leaves_the_machine_out() {
+        let set = |value: &str| is_set(Some(OsStr::new(value)));
+        assert!(set("1") && !set("0") && !set("") && !is_set(None));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod data;
 mod load;
 mod process;
 mod stats;
+mod vips;
 mod walk;
 
 use anyhow::Result;
@@ -67,6 +68,8 @@ enum What {
     Api,
     /// A new connection through a VIP.
     Connect,
+    /// VIPs as addresses of a dummy link and as local routes; only where it is asked for.
+    Vips,
 }
 
 fn main() -> Result<()> {
@@ -81,6 +84,7 @@ fn main() -> Result<()> {
             What::Agent => agent::measure(size, bench.changes)?,
             What::Api => api::measure(size, bench.repetitions, bench.changes)?,
             What::Connect => connect::measure(size)?,
+            What::Vips => vips::measure(bench.services, bench.repetitions)?,
         }
     }
     Ok(())

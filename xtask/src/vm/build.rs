@@ -23,9 +23,18 @@ pub struct Built {
     pub towpath: Option<PathBuf>,
 }
 
+/// What cargo is told to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The programs, and no more than they need.
+    Programs,
+    /// All tests of the workspace: nothing is built anew that `cargo test --workspace` has built.
+    Workspace,
+}
+
 /// Builds all at once, so that they share what they are built of; the copies go to `place`.
-pub fn build(place: &Path, programs: &[Program]) -> Result<Vec<Built>> {
-    let messages = output(cargo(&arguments(programs)).stderr(Stdio::inherit()))?;
+pub fn build(place: &Path, programs: &[Program], extent: Extent) -> Result<Vec<Built>> {
+    let messages = output(cargo(&arguments(programs, extent)).stderr(Stdio::inherit()))?;
     let towpath = programs.iter().any(Program::needs_towpath).then(|| towpath(place)).transpose()?;
     programs.iter().map(|program| built(place, program, &messages, towpath.as_deref())).collect()
 }
@@ -34,10 +43,18 @@ fn towpath(place: &Path) -> Result<PathBuf> {
     stripped(&build_towpath()?, place)
 }
 
-fn arguments(programs: &[Program]) -> Vec<&str> {
+fn arguments(programs: &[Program], extent: Extent) -> Vec<&str> {
+    let format = ["--message-format", "json-render-diagnostics"];
+    if programs.iter().any(|program| program.measures) {
+        return [&["build", "--release", "--package", "towpath-bench"][..], &format].concat();
+    }
+    let mut arguments = [&["test", "--no-run"][..], &format].concat();
+    if extent == Extent::Workspace {
+        arguments.push("--workspace");
+        return arguments;
+    }
     let packages: BTreeSet<_> = programs.iter().map(|program| program.package.as_str()).collect();
     let targets: BTreeSet<_> = programs.iter().map(|program| program.target.as_str()).collect();
-    let mut arguments = vec!["test", "--no-run", "--message-format", "json-render-diagnostics"];
     arguments.extend(packages.into_iter().flat_map(|package| ["--package", package]));
     for target in targets {
         if target == "lib" { arguments.push("--lib") } else { arguments.extend(["--test", target]) }
@@ -56,11 +73,15 @@ fn built(place: &Path, program: &Program, messages: &str, towpath: Option<&Path>
 fn artifact(line: &str, program: &Program) -> Option<(PathBuf, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
     let target = &message["target"];
-    let kind = if program.target == "lib" { "lib" } else { "test" };
+    let kind = match (program.measures, program.target.as_str()) {
+        (true, _) => "bin",
+        (false, "lib") => "lib",
+        _ => "test",
+    };
     let is_kind = target["kind"].as_array()?.iter().any(|one| one == kind);
     let is_named = kind == "lib" || target["name"] == program.target.as_str();
     let is_ours = message["package_id"].as_str()?.contains(&format!("#{}@", program.package));
-    if message["profile"]["test"] != true || !(is_kind && is_named && is_ours) {
+    if message["profile"]["test"] == program.measures || !(is_kind && is_named && is_ours) {
         return None;
     }
     let directory = Path::new(message["manifest_path"].as_str()?).parent()?;
@@ -76,13 +97,25 @@ fn stripped(file: &Path, place: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::programs::parse;
+    use crate::vm::programs::{measurement, parse};
 
     #[test]
     fn packages_and_targets_are_named_once() {
         let programs = ["a:lib", "a:x", "b:x"].map(|text| parse(text).unwrap());
-        let all = arguments(&programs).join(" ");
+        let all = arguments(&programs, Extent::Programs).join(" ");
         assert!(all.ends_with("--package a --package b --lib --test x"), "{all}");
+        let all = arguments(&programs, Extent::Workspace).join(" ");
+        assert!(all.ends_with("--workspace"), "{all}");
+    }
+
+    #[test]
+    fn a_measurement_is_built_for_release() {
+        let programs = [measurement(&[])];
+        let all = arguments(&programs, Extent::Programs).join(" ");
+        assert!(all.starts_with("build --release --package towpath-bench "), "{all}");
+        let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///r/crates/bench#towpath-bench@0.1.0","manifest_path":"/r/crates/bench/Cargo.toml","target":{"kind":["bin"],"name":"towpath-bench"},"profile":{"test":false},"executable":"/t/towpath-bench"}"#;
+        let expected = ("/t/towpath-bench".into(), "/r/crates/bench".into());
+        assert_eq!(artifact(line, &programs[0]), Some(expected));
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::command::{must, program};
 use crate::vm::apt;
 use crate::vm::cache::Cache;
 
+/// The directories of the modules that machines load; 30 MB more than before, without drivers of hardware.
+const DECOMPRESSED: [&str; 8] =
+    ["net", "fs/9p", "fs/netfs", "fs/overlayfs", "drivers/net", "drivers/virtio", "lib", "crypto"];
+
 /// A kernel that can be booted.
 #[derive(Debug)]
 pub struct Image {
@@ -81,9 +85,19 @@ fn unpack(kernels: &Path, package: &str) -> Result<()> {
     let archive = apt::download(package, &work)?;
     let place = work.join("x");
     must(program("dpkg", &["-x"]).arg(archive).arg(&place))?;
+    decompress(&place.join("lib/modules").join(release(&place)?).join("kernel"))?;
     must(program("depmod", &["-b"]).arg(&place).arg(release(&place)?))?;
     fs::rename(&place, kernels.join(package)).with_context(|| format!("keeping {package}"))?;
     fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))
+}
+
+/// Unpacks the modules that machines load: the kernel itself takes a third of a second for each, when it is emulated.
+fn decompress(modules: &Path) -> Result<()> {
+    let places = DECOMPRESSED.map(|place| modules.join(place)).into_iter().filter(|place| place.is_dir());
+    let mut find = program("find", &[]);
+    find.args(places).args(["-path", "*/drivers/net/*", "-type", "d", "-prune"]);
+    find.args(["-o", "-name", "*.ko.xz", "-exec", "xz", "--decompress", "{}", "+"]);
+    must(&mut find)
 }
 
 fn image(place: &Path) -> Result<Image> {

@@ -13,6 +13,10 @@ pub struct Program {
     pub arguments: Vec<String>,
     /// What the machine has that this one may lack.
     pub why: &'static str,
+    /// About how long it takes, in seconds: two machines share the work by that.
+    pub seconds: u32,
+    /// A measurement of `towpath-bench`: it has no tests, and what it prints is the result.
+    pub measures: bool,
     /// Tests that fail by the emulator's slowness alone, each with the reason: they are left out and counted as
     /// ignored. A name here leaves out every test whose name contains it.
     pub too_slow: &'static [(&'static str, &'static str)],
@@ -34,31 +38,34 @@ impl Program {
     }
 }
 
-/// Package, target, arguments, why, tests that are too slow.
+/// Package, target, arguments, about how many seconds, why, tests that are too slow.
 type Row = (
     &'static str,
     &'static str,
     &'static [&'static str],
+    u32,
     &'static str,
     &'static [(&'static str, &'static str)],
 );
 
 const TABLE: &[Row] = &[
-    ("towpath-netlink", "lib", &[], "encoding, on the machine of the others", &[]),
-    ("towpath-netlink", "ipvs", &[], "IPVS", &[]),
-    ("towpath-netlink", "ipset", &[], "ipset", &[]),
-    ("towpath-netlink", "link", &[], "dummy links", &[]),
-    ("towpath-netlink", "conntrack", &[], "another kernel's conntrack", &[]),
-    ("towpath-netlink", "route", &[], "another kernel's rtnetlink", &[]),
-    ("towpath-netlink", "xt", &[], "another kernel's x_tables", &[]),
-    ("towpath-takeover", "ipvs", &[], "IPVS, ipset, dummy links", &[]),
-    ("towpath-takeover", "leftovers", &[], "dummy links, other tables of nf_tables", &[]),
-    ("towpath-iptables", "kernel", &[], "another kernel's x_tables and nf_tables", &[]),
-    ("towpath-integration", "kernel", &["flows::nftables::"], "mode nftables with real packets", &[]),
+    ("towpath-netlink", "lib", &[], 1, "encoding, on the machine of the others", &[]),
+    ("towpath-netlink", "ipvs", &[], 7, "IPVS", &[]),
+    ("towpath-netlink", "ipset", &[], 12, "ipset", &[]),
+    ("towpath-netlink", "link", &[], 4, "dummy links", &[]),
+    ("towpath-netlink", "conntrack", &[], 7, "another kernel's conntrack", &[]),
+    ("towpath-netlink", "route", &[], 10, "another kernel's rtnetlink", &[]),
+    ("towpath-netlink", "local_route", &[], 15, "another kernel's routes", &[]),
+    ("towpath-netlink", "xt", &[], 1, "another kernel's x_tables", &[]),
+    ("towpath-takeover", "ipvs", &[], 15, "IPVS, ipset, dummy links", &[]),
+    ("towpath-takeover", "leftovers", &[], 45, "dummy links, other tables of nf_tables", &[]),
+    ("towpath-iptables", "kernel", &[], 90, "another kernel's x_tables and nf_tables", &[]),
+    ("towpath-integration", "kernel", &["flows::nftables::"], 150, "mode nftables with real packets", &[]),
     (
         "towpath-integration",
         "kernel",
         &["flows::iptables-legacy::terminating"],
+        50,
         "mode iptables with real packets",
         &[],
     ),
@@ -66,6 +73,7 @@ const TABLE: &[Row] = &[
         "towpath-integration",
         "kernel",
         &["flows-api::iptables-nft::itp"],
+        35,
         "mode iptables with real packets",
         &[],
     ),
@@ -76,21 +84,38 @@ pub fn usual() -> Vec<Program> {
     TABLE.iter().map(of_row).collect()
 }
 
-fn of_row((package, target, arguments, why, too_slow): &Row) -> Program {
+fn of_row((package, target, arguments, seconds, why, too_slow): &Row) -> Program {
     let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    Program { package: (*package).into(), target: (*target).into(), arguments, why, too_slow }
+    let (package, target) = ((*package).to_owned(), (*target).to_owned());
+    Program { package, target, arguments, why, seconds: *seconds, measures: false, too_slow }
+}
+
+/// A measurement, with the words that `cargo xtask bench` takes.
+pub fn measurement(arguments: &[String]) -> Program {
+    let arguments = arguments.to_vec();
+    let asked =
+        Program { package: "towpath-bench".to_owned(), target: "towpath-bench".to_owned(), ..asked() };
+    Program { arguments, measures: true, ..asked }
+}
+
+fn asked() -> Program {
+    Program {
+        package: String::new(),
+        target: String::new(),
+        arguments: Vec::new(),
+        why: "asked for",
+        seconds: 1,
+        measures: false,
+        too_slow: &[],
+    }
 }
 
 /// `PACKAGE:TARGET` of the command line.
 pub fn parse(text: &str) -> Result<Program, String> {
     match text.split_once(':') {
-        Some((package, target)) if !package.is_empty() && !target.is_empty() => Ok(Program {
-            package: package.to_owned(),
-            target: target.to_owned(),
-            arguments: Vec::new(),
-            why: "asked for",
-            too_slow: &[],
-        }),
+        Some((package, target)) if !package.is_empty() && !target.is_empty() => {
+            Ok(Program { package: package.to_owned(), target: target.to_owned(), ..asked() })
+        }
         _ => Err(format!("{text}: write PACKAGE:TARGET, such as towpath-netlink:ipvs")),
     }
 }

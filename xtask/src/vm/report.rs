@@ -40,7 +40,21 @@ impl Run {
         Self { skipped: true, ..Self::failed(kernel, why) }
     }
 
-    fn counts(&self) -> Counts {
+    /// What came of machines side by side.
+    pub fn together(kernel: &str, runs: Vec<Run>) -> Self {
+        let mut all = Self::new(kernel, None, Duration::ZERO, None);
+        for run in runs {
+            all.kernel = run.kernel;
+            all.took = all.took.max(run.took);
+            all.trouble = all.trouble.or(run.trouble);
+            all.complaints.extend(run.complaints);
+            all.programs.extend(run.programs);
+        }
+        all
+    }
+
+    /// Its tests. Trouble is counted as one that failed, if no test has.
+    pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for (_, outcome) in &self.programs {
             counts += outcome.counts;
@@ -80,6 +94,13 @@ pub fn list(kernels: &[String], programs: &[Program]) -> String {
     text
 }
 
+/// Prints the table, and gives the count.
+pub fn told(runs: &[Run]) -> Counts {
+    let (text, total) = table(runs);
+    print!("{text}");
+    total
+}
+
 /// Prints the table and the count, and judges.
 pub fn close(runs: &[Run]) -> ExitCode {
     let (text, good) = closing(runs);
@@ -87,13 +108,18 @@ pub fn close(runs: &[Run]) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn closing(runs: &[Run]) -> (String, bool) {
+fn table(runs: &[Run]) -> (String, Counts) {
     let mut text = format!("\n{:<54} {:>5} {:>6} {:>7}", "", "pass", "fail", "ignored");
     let mut total = Counts::default();
     for run in runs {
         run.rows(&mut text);
         total += run.counts();
     }
+    (text, total)
+}
+
+fn closing(runs: &[Run]) -> (String, bool) {
+    let (mut text, total) = table(runs);
     let Counts { passed, failed, skipped } = total;
     let _ = writeln!(text, "\n{passed} passed, {failed} failed, {skipped} ignored");
     let nothing_to_run = runs.iter().all(|run| run.skipped);
@@ -133,6 +159,15 @@ mod tests {
         for (runs, expected) in cases {
             assert_eq!(closing(&runs).1, expected, "{runs:?}");
         }
+    }
+
+    #[test]
+    fn machines_side_by_side_are_one_run() {
+        let mut second = Run { took: Duration::from_secs(30), ..run(4, 0) };
+        second.trouble = Some("the machine died".into());
+        let (text, good) = closing(&[Run::together("6.1", vec![run(3, 0), second])]);
+        assert!(text.contains("\nLinux 6.1.0-56-amd64, 30 s\n"), "{text}");
+        assert!(text.ends_with("\n7 passed, 1 failed, 2 ignored\n") && !good, "{text}");
     }
 
     #[test]

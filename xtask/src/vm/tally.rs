@@ -76,9 +76,21 @@ impl<'a> Tally<'a> {
             Event::Ends(number, code) => return self.end(number, code, now),
             Event::Complaint(line) => self.complaints.push(line),
             Event::Finished => self.finished = true,
-            Event::Other(line) => self.said.push(line),
+            Event::Other(line) => return self.hear(line),
         }
         Vec::new()
+    }
+
+    /// What a measurement says is its result.
+    fn hear(&mut self, line: String) -> Vec<String> {
+        let shown = if self.measures() && !line.is_empty() { vec![format!("  {line}")] } else { Vec::new() };
+        self.said.push(line);
+        shown
+    }
+
+    fn measures(&self) -> bool {
+        let program = self.current.as_ref().and_then(|current| self.programs.get(current.number));
+        program.is_some_and(|program| program.measures)
     }
 
     fn begin(&mut self, number: usize, now: Duration) -> Vec<String> {
@@ -100,9 +112,13 @@ impl<'a> Tally<'a> {
     }
 
     fn end(&mut self, number: usize, code: i32, now: Duration) -> Vec<String> {
-        let Some(current) = self.current.take().filter(|current| current.number == number) else {
+        let measures = self.measures();
+        let Some(mut current) = self.current.take().filter(|current| current.number == number) else {
             return Vec::new();
         };
+        if measures && code == 0 {
+            current.counted = Some(Counts { passed: 1, ..Counts::default() });
+        }
         let trouble = trouble(current.counted, code);
         let failed = trouble.is_some() || code != 0;
         self.keep(&current, now, trouble);
@@ -162,81 +178,5 @@ fn test_line(name: &str, verdict: &Verdict) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vm::console::Console;
-    use crate::vm::programs::parse;
-
-    /// The outcomes of a console, a second for each line, and what was printed.
-    fn outcomes(programs: &[Program], console: &str) -> (Vec<Outcome>, Vec<String>) {
-        let programs: Vec<_> = programs.iter().collect();
-        let (mut reader, mut tally, mut printed) = (Console::default(), Tally::new(&programs), Vec::new());
-        let mut now = Duration::ZERO;
-        for line in console.lines() {
-            now += Duration::from_secs(1);
-            printed.extend(tally.take(reader.line(line), now));
-        }
-        (tally.close("the machine died", now), printed)
-    }
-
-    fn two() -> [Program; 2] {
-        ["a:x", "a:y"].map(|text| parse(text).unwrap())
-    }
-
-    fn short(outcome: &Outcome) -> (u64, u64, u64, &str) {
-        let Counts { passed, failed, skipped } = outcome.counts;
-        (passed, failed, skipped, outcome.trouble.as_deref().unwrap_or_default())
-    }
-
-    #[test]
-    fn each_program_has_its_counts() {
-        let (outcomes, printed) = outcomes(
-            &two(),
-            "@vm kernel 6.1\n@vm begins 0\ntest p ... ok\ntest q ... ignored, no SCTP\n\
-             test result: ok. 1 passed; 0 failed; 1 ignored\n@vm ends 0 0\n\
-             @vm begins 1\ntest r ... FAILED\nnoise\nfailures:\nr is wrong\n\
-             test result: FAILED. 0 passed; 1 failed; 0 ignored\n@vm ends 1 101\n@vm finished",
-        );
-        assert_eq!(outcomes.iter().map(short).collect::<Vec<_>>(), [(1, 0, 1, ""), (0, 1, 0, "")]);
-        assert_eq!(outcomes[0].took, Duration::from_secs(4));
-        let expected = ["a x", "  pass    p", "  ignored q: no SCTP", "a y", "  FAIL    r"];
-        assert_eq!(printed[..5], expected);
-        assert_eq!(printed[5..], ["  | failures:", "  | r is wrong"]);
-    }
-
-    #[test]
-    fn what_goes_wrong_beside_tests_is_a_failure() {
-        let cases = [
-            ("@vm begins 0\n@vm ends 0 124", "stopped at its time limit"),
-            ("@vm begins 0\n@vm ends 0 127", "ended without a count, exit code 127"),
-            (
-                "@vm begins 0\ntest result: ok. 0 passed; 0 failed; 0 ignored\n@vm ends 0 0",
-                "selected no test",
-            ),
-            ("@vm begins 0\ntest result: ok. 1 passed; 0 failed; 0 ignored\n@vm ends 0 1", "exit code 1"),
-            ("@vm begins 0\nKernel panic - not syncing", "did not end: the machine died"),
-            ("@vm kernel 6.1", "not reached: the machine died"),
-        ];
-        for (console, expected) in cases {
-            let (outcomes, _) = outcomes(&two()[..1], console);
-            assert_eq!((outcomes[0].counts.failed, short(&outcomes[0]).3), (1, expected), "{console}");
-        }
-    }
-
-    #[test]
-    fn what_passed_before_the_machine_died_is_counted() {
-        let (outcomes, _) = outcomes(&two(), "@vm begins 0\ntest p ... ok\ntest q ... FAILED\ntest r ... ");
-        let expected =
-            [(1, 2, 0, "did not end: the machine died"), (0, 1, 0, "not reached: the machine died")];
-        assert_eq!(outcomes.iter().map(short).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn tests_that_are_too_slow_are_told_and_counted() {
-        let program = Program { too_slow: &[("slow", "1 s")], ..parse("a:x").unwrap() };
-        let console = "@vm begins 0\ntest result: ok. 1 passed; 0 failed; 0 ignored\n@vm ends 0 0";
-        let (outcomes, printed) = outcomes(&[program], console);
-        assert_eq!(short(&outcomes[0]), (1, 0, 1, ""));
-        assert_eq!(printed[1], "  ignored slow: too slow in QEMU: 1 s");
-    }
-}
+#[path = "tally_tests.rs"]
+mod tests;

@@ -10,9 +10,10 @@ use crate::vm::apt;
 use crate::vm::cache::Cache;
 
 /// A command that is called here or in the machine, and the Debian package that has it.
-const TOOLS: [(&str, &str); 14] = [
+const TOOLS: [(&str, &str); 15] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("depmod", "kmod"),
+    ("xz", "xz-utils"),
     ("busybox", "busybox-static"),
     ("python3", "python3"),
     ("strip", "binutils"),
@@ -30,8 +31,9 @@ const TOOLS: [(&str, &str); 14] = [
 /// The version that is known to boot these kernels over 9p without KVM.
 const VIRTME: &str = "virtme-ng==1.42";
 
-/// Sees to it that all is there, and says where `vng` is. Asks the network only when something is missing.
-pub fn ensure(cache: &Cache) -> Result<PathBuf> {
+/// Sees to it that all is there, and says where `vng` is. Asks the network only when something is missing; for Debian's
+/// packages only if it may install them.
+pub fn ensure(cache: &Cache, may_install: bool) -> Result<PathBuf> {
     // The machine runs the programs of this one.
     ensure!(env::consts::ARCH == "x86_64", "the kernels are for x86-64, and this is {}", env::consts::ARCH);
     let _lock = cache.lock()?;
@@ -40,7 +42,9 @@ pub fn ensure(cache: &Cache) -> Result<PathBuf> {
         missing.push("python3-venv");
     }
     if !missing.is_empty() {
-        println!("Installing what is missing: {}", missing.join(" "));
+        let list = missing.join(" ");
+        ensure!(may_install, "these packages are missing, and none is to be installed: {list}");
+        println!("Installing what is missing: {list}");
         apt::install(&missing)?;
     }
     virtme(&cache.root.join("venv")).context("virtme-ng")
