@@ -31,9 +31,7 @@ impl Front {
     pub fn new(ground: &Ground<'_>, family: IpFamily) -> Self {
         // Links of pods that come and go have link-local addresses; these must not have every Service lowered again.
         let matters = |ip: &IpAddr| IpFamily::of(*ip) == family && !is_link_local(ip);
-        let mut own: Vec<IpAddr> = ground.facts.kernel_addresses.iter().copied().filter(matters).collect();
-        own.sort_unstable();
-        own.dedup();
+        let own: Vec<IpAddr> = ground.facts.kernel_or_node_addresses().into_iter().filter(matters).collect();
         let scope = NodePortScope::new(ground.config, ground.facts, family);
         let node_ports = own.iter().filter(|ip| scope.accepts(ground.facts, **ip));
         let primary = ground.facts.primary(family);

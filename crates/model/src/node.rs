@@ -70,6 +70,18 @@ impl NodeFacts {
         all
     }
 
+    /// The addresses that the kernel has, without repetition; those of the Node object as long as the kernel was not asked. An
+    /// ExternalIP that a router translates is only in the latter.
+    pub fn kernel_or_node_addresses(&self) -> Vec<IpAddr> {
+        let mut all = self.kernel_addresses.clone();
+        if all.is_empty() {
+            return self.addresses();
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// Whether `ip` is one of the node's own addresses (loopback always is).
     pub fn owns(&self, ip: IpAddr) -> bool {
         ip.is_loopback()

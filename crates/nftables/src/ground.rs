@@ -74,10 +74,7 @@ fn addresses(style: Style, ground: &Ground<'_>, family: IpFamily) -> Vec<IpAddr>
         return Vec::new();
     }
     let matters = |ip: &IpAddr| IpFamily::of(*ip) == family && !ip.is_loopback() && !is_link_local(ip);
-    let mut own: Vec<IpAddr> = ground.facts.kernel_addresses.iter().copied().filter(matters).collect();
-    own.sort_unstable();
-    own.dedup();
-    own
+    ground.facts.kernel_or_node_addresses().into_iter().filter(matters).collect()
 }
 
 fn is_link_local(ip: &IpAddr) -> bool {

@@ -1,6 +1,7 @@
 //! The case tables as Rust types. Every type is strict: an unknown field is an error.
 
 mod flows;
+mod ipvs;
 mod topology;
 
 use std::fs;
@@ -17,9 +18,14 @@ pub use topology::{
     TopologyCase, TopologyEndpoint, TopologyExpect, TopologyNode, TopologyService, TopologyTable,
 };
 
-/// Reads `flows.yaml`.
+/// Reads `flows.yaml`, and beside it `flows-ipvs.yaml`: what it means in mode ipvs.
 pub fn load_flows(path: &Path) -> Result<FlowTable> {
-    load(path)
+    let mut table: FlowTable = load(path)?;
+    let beside = path.with_file_name("flows-ipvs.yaml");
+    load::<ipvs::Differences>(&beside)?
+        .apply(&mut table)
+        .with_context(|| format!("in {}", beside.display()))?;
+    Ok(table)
 }
 
 /// Reads `topology.yaml`.
@@ -50,6 +56,20 @@ mod tests {
         for case in &table.cases {
             assert!(case.steps.is_empty() || case.flows.is_empty(), "{} has both", case.id);
         }
+    }
+
+    #[test]
+    fn mode_ipvs_has_the_cases_of_both_modes_and_more() {
+        let table = load_flows(&table_path("flows.yaml")).unwrap();
+        let of = |mode| table.cases.iter().filter(move |case| case.backends.contains(&mode));
+        let flows: usize = of(Mode::Ipvs).map(|case| case.flows_for(Mode::Ipvs).count()).sum();
+        assert!(of(Mode::Ipvs).count() > of(Mode::Nftables).count() && flows >= 190, "{flows} flows");
+        let loopback = |case: &&FlowCase| case.flows_for(Mode::Ipvs).any(|flow| flow.dst.is_loopback());
+        assert!(
+            of(Mode::Ipvs).filter(loopback).all(|case| case.flows_for(Mode::Ipvs).all(|flow| {
+                !flow.dst.is_loopback() || flow.expected(Mode::Ipvs).result == Verdict::None
+            }))
+        );
     }
 
     #[test]

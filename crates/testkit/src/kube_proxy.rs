@@ -4,7 +4,9 @@
 //!   Cluster --iptables(family)--> text for iptables-restore --noflush    (kube-proxy's chains and jumps)
 //!           --nft(family)------> text for nft -f                         (table ip kube-proxy, ip6 kube-proxy)
 //!           --ipsets(family)---> text for ipset restore, and then
-//!           --ipvs_iptables()--> text for iptables-restore --noflush     (ipvs mode; IPVS itself is no text)
+//!           --ipvs_iptables()--> text for iptables-restore --noflush     (ipvs mode)
+//!           --ipvs_link()------> text for ip -batch, and then
+//!           --ipvs_servers()---> text for ipvsadm --restore
 //!   kubelet(family), foreign(family), ipvs_chains(family)                (texts for iptables-restore)
 //! ```
 //!
@@ -14,6 +16,7 @@
 mod example;
 mod iptables;
 mod ipvs;
+mod ipvs_servers;
 mod nft;
 mod others;
 

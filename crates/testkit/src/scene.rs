@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cases::{ServiceSpec, SliceSpec};
@@ -34,6 +35,11 @@ pub struct Scene {
     pub slices: Vec<SliceSpec>,
     /// Other objects, as the API has them.
     pub extra: Vec<Value>,
+}
+
+/// Reads the YAML of a part of a scene: one Service, one slice.
+pub fn part<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_saphyr::from_str(text).with_context(|| format!("in:\n{text}"))
 }
 
 impl Scene {

@@ -87,6 +87,11 @@ impl FlowCase {
         self.steps.iter().map(|s| Phase { slices: &s.slices, flows: &s.flows }).collect()
     }
 
+    /// Every flow of every step.
+    pub(super) fn flows_mut(&mut self) -> impl Iterator<Item = &mut Flow> {
+        self.flows.iter_mut().chain(self.steps.iter_mut().flat_map(|step| &mut step.flows))
+    }
+
     /// Every flow of every step that a dataplane has to honour.
     pub fn flows_for(&self, mode: Mode) -> impl Iterator<Item = &Flow> {
         self.phases().into_iter().flat_map(|p| p.flows).filter(move |f| f.applies(mode))
@@ -126,6 +131,9 @@ pub struct Flow {
     expect: Expect,
     expect_iptables: Option<Expect>,
     expect_nftables: Option<Expect>,
+    /// Of `flows-ipvs.yaml`.
+    #[serde(skip)]
+    pub(super) expect_ipvs: Option<Expect>,
 }
 
 impl Flow {
@@ -134,12 +142,12 @@ impl Flow {
         self.only.as_ref().is_none_or(|only| only.contains(&mode))
     }
 
-    /// What must happen under a dataplane.
+    /// What must happen under a dataplane. What mode ipvs has of nf_tables, it has as mode nftables.
     pub fn expected(&self, mode: Mode) -> &Expect {
         let own = match mode {
             Mode::Iptables => self.expect_iptables.as_ref(),
             Mode::Nftables => self.expect_nftables.as_ref(),
-            Mode::Ipvs => None,
+            Mode::Ipvs => self.expect_ipvs.as_ref().or(self.expect_nftables.as_ref()),
         };
         own.unwrap_or(&self.expect)
     }

@@ -1,5 +1,5 @@
 //! ipvs mode: `ipset restore` text and `iptables-restore` text of a full sync (`pkg/proxy/ipvs/proxier.go`). The virtual
-//! servers and the link `kube-ipvs0` are not here: they are no text.
+//! servers and the link `kube-ipvs0` are in `ipvs_servers`.
 
 use std::fmt::Write;
 use std::net::IpAddr;

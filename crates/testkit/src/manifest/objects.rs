@@ -20,11 +20,12 @@ pub fn service(spec: &ServiceSpec) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {
+        "metadata": without_nulls(json!({
             "name": name,
             "namespace": namespace,
             "creationTimestamp": spec.created.as_deref().unwrap_or(CREATED),
-        },
+            "annotations": Some(&spec.annotations).filter(|annotations| !annotations.is_empty()),
+        })),
         "spec": service_spec(spec),
         "status": { "loadBalancer": balancer },
     })

@@ -1,5 +1,6 @@
 //! Services and slices of a case, in the table's short spelling.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
@@ -12,6 +13,9 @@ use super::Proto;
 pub struct ServiceSpec {
     /// `namespace/name`.
     pub name: String,
+    /// `metadata.annotations`.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// `spec.type`.
     #[serde(rename = "type")]
     pub kind: String,
