@@ -5,6 +5,7 @@ use std::cell::Cell;
 use testkit::cases::Mode;
 
 use crate::case::Through;
+use crate::vs;
 
 /// A mode with the flags that pick it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Backend {
     flags: &'static [&'static str],
     /// Where cases of the table are read from.
     pub(crate) through: &'static [Through],
+    /// What it needs of the kernel beyond what every test needs; otherwise what is missing.
+    pub(crate) needs: fn() -> Result<(), String>,
 }
 
 /// Mode nftables.
@@ -25,6 +28,7 @@ pub(crate) static NFTABLES: Backend = Backend {
     mode: Mode::Nftables,
     flags: &["--proxy-mode", "nftables"],
     through: &[Through::Manifests, Through::Api],
+    needs: || Ok(()),
 };
 
 /// Mode iptables over the kernel's x_tables.
@@ -33,6 +37,7 @@ pub(crate) static LEGACY: Backend = Backend {
     mode: Mode::Iptables,
     flags: &["--proxy-mode", "iptables", "--iptables-variant", "legacy"],
     through: &[Through::Manifests],
+    needs: || Ok(()),
 };
 
 /// Mode iptables over nf_tables.
@@ -41,10 +46,20 @@ pub(crate) static NFT_VARIANT: Backend = Backend {
     mode: Mode::Iptables,
     flags: &["--proxy-mode", "iptables", "--iptables-variant", "nft"],
     through: &[Through::Api],
+    needs: || Ok(()),
+};
+
+/// Mode ipvs.
+pub(crate) static IPVS: Backend = Backend {
+    name: "ipvs",
+    mode: Mode::Ipvs,
+    flags: &["--proxy-mode", "ipvs"],
+    through: &[Through::Manifests],
+    needs: vs::has_ipvs,
 };
 
 /// All of them.
-pub(crate) static BACKENDS: [&Backend; 3] = [&NFTABLES, &LEGACY, &NFT_VARIANT];
+pub(crate) static BACKENDS: [&Backend; 4] = [&NFTABLES, &LEGACY, &NFT_VARIANT, &IPVS];
 /// Those of mode iptables.
 pub(crate) static IPTABLES: [&Backend; 2] = [&LEGACY, &NFT_VARIANT];
 
@@ -66,6 +81,11 @@ impl Backend {
         CURRENT.set(before);
         result
     }
+}
+
+/// Whether the plans of this thread have mode ipvs.
+pub(crate) fn is_ipvs() -> bool {
+    current().is_some_and(|backend| backend.mode == Mode::Ipvs)
 }
 
 /// The backend that plans of this thread have; without one they leave the choice to the program.

@@ -16,6 +16,7 @@ use crate::backend::Backend;
 use crate::cluster::Cluster;
 use crate::rules::listable;
 use crate::stage::{has_mark, marks};
+use crate::vs::has_ipvs;
 
 /// Where the program reads the case from.
 #[derive(Clone, Copy, Debug)]
@@ -115,9 +116,14 @@ fn run_phases(
 pub(crate) fn evidence(world: &World, log: &Path) -> String {
     // What iptables wrote there, nft prints too; the legacy tables it does not know of.
     let print = |program: &str, args: &[&str]| world.node().command(program, args);
+    let ipvs = [("ipvsadm", &["-Ln"][..]), ("ip", &["route", "show", "table", "local"])];
+    let ipvs = ipvs.into_iter().filter(|_| has_ipvs().is_ok());
     let commands =
         [("nft", &["list", "ruleset"][..]), ("iptables-legacy-save", &[]), ("ip6tables-legacy-save", &[])];
-    let rules: String =
-        commands.iter().map(|(tool, args)| print(tool, args).unwrap_or_else(|e| format!("{e:#}"))).collect();
+    let rules: String = commands
+        .into_iter()
+        .chain(ipvs)
+        .map(|(tool, args)| print(tool, args).unwrap_or_else(|e| format!("{e:#}")))
+        .collect();
     format!("log:\n{}\nrules:\n{rules}\nwhat went wrong", log_tail(log))
 }

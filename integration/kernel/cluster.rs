@@ -147,6 +147,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("--pod-bridge-interface", &["detectLocal", "bridgeInterface"]),
     ("--pod-interface-name-prefix", &["detectLocal", "interfaceNamePrefix"]),
     ("--bind-address", &["bindAddress"]),
+    ("--ipvs-scheduler", &["ipvs", "scheduler"]),
     ("--healthz-bind-address", &["healthzBindAddress"]),
     ("--metrics-bind-address", &["metricsBindAddress"]),
 ];
@@ -159,6 +160,7 @@ fn configuration(flags: &[String], kubeconfig: &Path) -> (Value, Vec<String>) {
         "clientConnection": { "kubeconfig": kubeconfig },
         "nftables": {},
         "iptables": {},
+        "ipvs": {},
     });
     let mut rest = Vec::new();
     let mut flags = flags.iter();
@@ -170,7 +172,8 @@ fn configuration(flags: &[String], kubeconfig: &Path) -> (Value, Vec<String>) {
         let mut value = || value.clone().or_else(|| flags.next().cloned()).unwrap_or_default();
         match name {
             "--masquerade-all" => {
-                let section = if config["mode"] == "iptables" { "iptables" } else { "nftables" };
+                // Mode ipvs takes it from the section of mode iptables, as kube-proxy does.
+                let section = if config["mode"] == "nftables" { "nftables" } else { "iptables" };
                 config[section]["masqueradeAll"] = true.into();
             }
             "--iptables-localhost-nodeports" => {

@@ -13,13 +13,15 @@ use crate::lifecycle::POD;
 use crate::plan::Plan;
 use crate::scenes::SMALL;
 use crate::stage::{Stage, ip, socket};
+use crate::vs;
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("a_changed_cluster_cidr_is_applied_while_it_runs", applied_live),
     Test::new("a_configmap_that_a_kubelet_swaps_is_followed", symlink_swap),
     Test::new("a_file_that_cannot_be_changes_nothing_and_says_why", bad_file),
     Test::new("a_change_that_needs_a_restart_ends_it_in_order", restart_needed),
-    Test::new("a_change_with_which_it_could_not_start_does_not_end_it", cannot_start),
+    Test::new("a_change_with_which_it_could_not_start_does_not_end_it", cannot_start)
+        .needing(vs::has_no_ipvs),
     Test::new("the_settings_in_force_are_on_configz", configz),
     Test::new("write_config_to_prints_what_would_be_in_force", write_config_to),
 ];

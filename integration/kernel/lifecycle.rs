@@ -22,14 +22,14 @@ use crate::{Test, stage};
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("restart_with_nothing_changed_writes_nothing", restart_writes_nothing),
-    Test::new("restart_writes_only_what_changed_meanwhile", restart_writes_what_changed),
+    Test::new("restart_writes_only_what_changed_meanwhile", restart_writes_what_changed).not_in_ipvs(),
     Test::new("connections_are_answered_all_through_a_restart", restart_is_not_noticed),
     Test::new("rules_stay_when_the_program_ends_and_serve", rules_stay),
-    Test::new("cleanup_removes_ours_and_nothing_else", cleanup_removes_only_ours),
+    Test::new("cleanup_removes_ours_and_nothing_else", cleanup_removes_only_ours).not_in_ipvs(),
     Test::new("cleanup_with_nothing_there_is_fine", cleanup_of_nothing),
-    Test::new("an_older_layout_is_replaced_at_once", older_layout_is_replaced),
-    Test::new("killed_while_it_loads_it_heals_at_the_next_start", killed_while_loading),
-    Test::new("a_named_program_that_is_not_there_fails_the_run", missing_program_fails),
+    Test::new("an_older_layout_is_replaced_at_once", older_layout_is_replaced).not_in_ipvs(),
+    Test::new("killed_while_it_loads_it_heals_at_the_next_start", killed_while_loading).not_in_ipvs(),
+    Test::new("a_named_program_that_is_not_there_fails_the_run", missing_program_fails).not_in_ipvs(),
 ];
 
 /// A local pod that is nobody's endpoint.

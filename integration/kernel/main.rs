@@ -5,6 +5,7 @@
 //! cargo build && cargo test -p towpath-integration            # all
 //! cargo test -p towpath-integration -- flows::nftables::etp   # some
 //! cargo test -p towpath-integration -- ::iptables-legacy::    # a backend
+//! cargo xtask vm 6.12 --program towpath-integration:kernel -- ::ipvs::    # one that this kernel may lack
 //! cargo test -p towpath-integration -- lifecycle::
 //! ```
 //!
@@ -24,6 +25,7 @@ mod fallback;
 mod faults;
 mod http;
 mod iptables;
+mod ipvs;
 mod kubeadm;
 mod lifecycle;
 mod local_pods;
@@ -41,6 +43,7 @@ mod stale_flows;
 mod takeover;
 mod tamper;
 mod text;
+mod vs;
 mod xt;
 
 use std::process::ExitCode;
@@ -48,10 +51,10 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use testkit::cases::{FlowCase, FlowTable, load_flows, table_path};
+use testkit::cases::{FlowCase, FlowTable, Mode, load_flows, table_path};
 
 use crate::agent::{NoProgram, find_program};
-use crate::backend::{BACKENDS, Backend, IPTABLES};
+use crate::backend::{BACKENDS, Backend, IPTABLES, IPVS};
 use crate::case::Through;
 
 /// A test that is no case of a table.
@@ -60,14 +63,14 @@ pub(crate) struct Test {
     run: fn() -> Result<()>,
     /// What it needs beside root, the tools and the program; otherwise the reason why it cannot run.
     needs: fn() -> Result<(), String>,
-    /// What it asks for is more than mode iptables has.
-    only_nftables: bool,
+    /// Modes that do not have what it asks for, as kube-proxy's do not.
+    not_in: &'static [Mode],
 }
 
 impl Test {
     /// A test that runs wherever the others do.
     pub(crate) const fn new(name: &'static str, run: fn() -> Result<()>) -> Self {
-        Self { name, run, needs: || Ok(()), only_nftables: false }
+        Self { name, run, needs: || Ok(()), not_in: &[] }
     }
 
     /// Asks for something more; the test is ignored, with the reason, where that is not there.
@@ -75,9 +78,19 @@ impl Test {
         Self { needs, ..self }
     }
 
-    /// What it asks for is more than mode iptables has, as kube-proxy has it too.
+    /// What it asks for only mode nftables has, as with kube-proxy.
     pub(crate) const fn only_nftables(self) -> Self {
-        Self { only_nftables: true, ..self }
+        Self { not_in: &[Mode::Iptables, Mode::Ipvs], ..self }
+    }
+
+    /// What it asks for is more than mode iptables has, as with kube-proxy; mode ipvs has it.
+    pub(crate) const fn not_in_iptables(self) -> Self {
+        Self { not_in: &[Mode::Iptables], ..self }
+    }
+
+    /// What it asks for mode ipvs has in another way, and a test of its own for that.
+    pub(crate) const fn not_in_ipvs(self) -> Self {
+        Self { not_in: &[Mode::Ipvs], ..self }
     }
 }
 
@@ -113,8 +126,10 @@ const THEMES: &[(&str, &[Test])] = &[
     ("modes", modes::restart::TESTS),
     ("modes", modes::refused::TESTS),
     ("modes", modes::lock::TESTS),
+    ("modes", modes::ipvs::TESTS),
     ("fallback", fallback::TESTS),
     ("takeover", takeover::TESTS),
+    ("takeover", takeover::ipvs::TESTS),
     ("shadow", shadow::TESTS),
 ];
 
@@ -126,6 +141,42 @@ const IN_IPTABLES: &[(&str, &[Test])] = &[
     ("iptables", iptables::loading::TESTS),
     ("iptables", iptables::localhost::TESTS),
     ("iptables", iptables::tamper::TESTS),
+];
+
+/// Stories that are played in mode ipvs only.
+const IN_IPVS: &[(&str, &[Test])] = &[
+    ("schedulers", ipvs::schedulers::TESTS),
+    ("schedulers", ipvs::balance::TESTS),
+    ("schedulers", ipvs::modules::TESTS),
+    ("persistence", ipvs::persistence::TESTS),
+    ("draining", ipvs::draining::TESTS),
+    ("draining", ipvs::ends::TESTS),
+    ("rolling", ipvs::rolling::TESTS),
+    ("foreign", ipvs::foreign::TESTS),
+    ("policies", ipvs::policies::TESTS),
+    ("node", ipvs::node::TESTS),
+    ("lifecycle", ipvs::lifecycle::TESTS),
+    ("tamper", ipvs::tamper::TESTS),
+];
+
+/// Stories of the usual mode that hold in mode ipvs too.
+const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
+    ("services", services::TESTS),
+    ("services", services::other_kinds::TESTS),
+    ("services", services::source_ranges::TESTS),
+    ("services", services::competition::TESTS),
+    ("affinity", affinity::TESTS),
+    ("affinity", affinity::changes::TESTS),
+    ("affinity", affinity::losses::TESTS),
+    ("affinity", affinity::timeout::TESTS),
+    ("stale-flows", stale_flows::TESTS),
+    ("stale-flows", stale_flows::kept::TESTS),
+    ("lifecycle", lifecycle::TESTS),
+    ("local-pods", local_pods::TESTS),
+    ("node", node::TESTS),
+    ("configuration", configuration::TESTS),
+    ("bad-input", bad_input::TESTS),
+    ("duties", duties::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode iptables too, with each variant.
@@ -151,13 +202,24 @@ fn main() -> Result<ExitCode> {
         trials.extend(tests.iter().map(|test| trial(theme, test, None, obstacle.clone())));
     }
     for backend in IPTABLES {
-        for (theme, tests) in IN_IPTABLES.iter().chain(ALSO_IN_IPTABLES) {
-            let theme = format!("{theme}::{}", backend.name);
-            let tests = tests.iter().filter(|test| !test.only_nftables);
-            trials.extend(tests.map(|test| trial(&theme, test, Some(backend), obstacle.clone())));
-        }
+        trials.extend(backend_trials(backend, IN_IPTABLES, ALSO_IN_IPTABLES, &obstacle));
     }
+    trials.extend(backend_trials(&IPVS, IN_IPVS, ALSO_IN_IPVS, &obstacle));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+fn backend_trials(
+    backend: &'static Backend,
+    own: &[(&str, &'static [Test])],
+    also: &[(&str, &'static [Test])],
+    obstacle: &Option<String>,
+) -> Vec<Trial> {
+    let all = own.iter().chain(also).flat_map(|(theme, tests)| tests.iter().map(move |test| (theme, test)));
+    let held = all.filter(|(_, test)| !test.not_in.contains(&backend.mode));
+    held.map(|(theme, test)| {
+        trial(&format!("{theme}::{}", backend.name), test, Some(backend), obstacle.clone())
+    })
+    .collect()
 }
 
 /// Why nothing can run here.
@@ -191,12 +253,14 @@ fn flow_trial(
     obstacle: Option<String>,
 ) -> Trial {
     let obstacle = case.kernel_skip.clone().or(obstacle);
+    let needs = backend.needs;
     let table = Arc::clone(table);
     let theme = match through {
         Through::Manifests => "flows",
         Through::Api => "flows-api",
     };
     Trial::ignorable_test(format!("{theme}::{}::{}", backend.name, case.id), move || {
+        let obstacle = obstacle.or_else(|| needs().err());
         unless(obstacle, || case::run(&table, &table.cases[i], backend, through))
     })
 }
@@ -208,7 +272,8 @@ fn trial(
     obstacle: Option<String>,
 ) -> Trial {
     Trial::ignorable_test(format!("{theme}::{}", test.name), move || {
-        let obstacle = obstacle.or_else(|| (test.needs)().err());
+        let of_backend = || backend.and_then(|backend| (backend.needs)().err());
+        let obstacle = obstacle.or_else(of_backend).or_else(|| (test.needs)().err());
         unless(obstacle, || backend.map_or_else(test.run, |backend| backend.during(test.run)))
     })
 }

@@ -7,6 +7,7 @@
 //! the kernel                A        A+B B       B+A A               never neither
 //! ```
 
+pub(crate) mod ipvs;
 pub(crate) mod lock;
 pub(crate) mod long_lived;
 pub(crate) mod meanwhile;
@@ -22,12 +23,13 @@ use testkit::scene::Scene;
 use testkit::wait;
 
 use crate::Test;
-use crate::backend::{Backend, LEGACY, NFT_VARIANT, NFTABLES};
+use crate::backend::{Backend, IPVS, LEGACY, NFT_VARIANT, NFTABLES};
 use crate::http;
 use crate::lifecycle::POD;
 use crate::plan::Plan;
 use crate::rules::listable;
 use crate::stage::{NODE, Stage, socket};
+use crate::vs::has_ipvs;
 use crate::xt::Variant;
 use long_lived::LongLived;
 use traffic::Stream;
@@ -124,7 +126,7 @@ pub(crate) fn plan(backend: &Backend) -> Result<Plan> {
 }
 
 /// A stage in mode nftables, whose mode iptables is of a variant.
-fn stage(of: &Backend, change: impl FnOnce(&mut Scene)) -> Result<Stage> {
+pub(crate) fn stage(of: &Backend, change: impl FnOnce(&mut Scene)) -> Result<Stage> {
     let mut stage = plan(of)?.with(change).through_api().build()?;
     stage.add_flags(&["--proxy-mode", NFTABLES.mode.as_str()]);
     stage.start()?;
@@ -181,8 +183,13 @@ pub(crate) fn in_force(stage: &mut Stage, backend: &Backend) -> Result<()> {
 /// Where rules of ours are.
 pub(crate) fn modes_in_kernel(stage: &Stage) -> Result<Vec<&'static str>> {
     let mut found = Vec::new();
-    if stage.node().command("nft", &["list", "tables"])?.contains(" towpath") {
+    let tables = stage.node().command("nft", &["list", "tables"])?;
+    if tables.lines().any(|line| line.ends_with(" towpath")) {
         found.push(NFTABLES.name);
+    }
+    // What drains stays for as long as its connections: it is no mode any more.
+    if has_ipvs().is_ok() && !stage.balancing()?.is_empty() {
+        found.push(IPVS.name);
     }
     for (variant, backend) in [(Variant::Legacy, &LEGACY), (Variant::Nft, &NFT_VARIANT)] {
         if !stage.saved(variant)?.ours().is_empty() {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use model::Protocol::Tcp;
+use testkit::cases::Mode;
 
 use crate::Test;
 use crate::backend;
@@ -12,7 +13,7 @@ use crate::xt::Variant;
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("an_address_that_comes_and_goes_is_followed", addresses_are_followed),
-    Test::new("all_addresses_includes_later_ones_but_not_loopback", all_addresses).only_nftables(),
+    Test::new("all_addresses_includes_later_ones_but_not_loopback", all_addresses).not_in_iptables(),
     Test::new("an_ipv4_list_leaves_ipv6_open", other_family_is_open),
     Test::new("the_primary_address_changes_with_the_node_object", primary_changes).only_nftables(),
     Test::new("without_its_node_object_the_kernels_addresses_serve", no_node_object),
@@ -88,6 +89,7 @@ fn addresses_are_followed() -> Result<()> {
 fn served(stage: &Stage) -> Result<String> {
     match backend::current() {
         None => stage.node().command("nft", &["list", "set", "ip", "towpath", "nodeport-ips"]),
+        Some(backend) if backend.mode == Mode::Ipvs => Ok(format!("{:?}", stage.balancing()?)),
         Some(_) => Ok(stage.saved(Variant::current())?.ours().to_string()),
     }
 }

@@ -74,6 +74,15 @@ impl Stage {
         Ok(())
     }
 
+    /// Nobody answers, whether the client is told or not: what still drains in IPVS refuses where otherwise packets are
+    /// dropped.
+    pub(crate) fn closed(&self, from: &str, to: &str, protocol: Protocol) -> Result<()> {
+        let outcome = self.send(from, to, protocol, SILENCE)?;
+        let answered = matches!(outcome, Outcome::Answered { .. } | Outcome::Other(_));
+        ensure!(!answered, "{from} -> {to}/{protocol}: {outcome:?}, want no answer");
+        Ok(())
+    }
+
     /// The destination itself answers, to the client as it is.
     pub(crate) fn untouched(&self, from: &str, to: &str, protocol: Protocol) -> Result<()> {
         let got = self.reach(from, to, protocol)?;

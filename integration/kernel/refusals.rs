@@ -7,6 +7,7 @@ use testkit::scratch::Scratch;
 use crate::Test;
 use crate::agent::run_to_end;
 use crate::rules::generation;
+use crate::vs;
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("unknown_flag", || refused(&["--no-such-flag"], "--no-such-flag")),
@@ -36,7 +37,14 @@ pub(crate) const TESTS: &[Test] = &[
     }),
     Test::new("masquerade_bit_32", || refused(&["--iptables-masquerade-bit", "32"], "masquerade-bit")),
     Test::new("unknown_proxy_mode", || refused(&["--proxy-mode", "userspace"], "--proxy-mode")),
-    Test::new("ipvs_is_not_built_yet", || refused(&["--proxy-mode", "ipvs"], "ipvs")),
+    Test::new("ipvs_where_the_kernel_has_none", || refused(&["--proxy-mode", "ipvs"], "IPVS"))
+        .needing(vs::has_no_ipvs),
+    Test::new("unknown_ipvs_scheduler", || {
+        refused(&["--proxy-mode", "ipvs", "--ipvs-scheduler", "best"], "--ipvs-scheduler")
+    }),
+    Test::new("bad_ipvs_exclude_cidr", || {
+        refused(&["--proxy-mode", "ipvs", "--ipvs-exclude-cidrs", "10.0.0.0"], "--ipvs-exclude-cidrs")
+    }),
     Test::new("unknown_iptables_variant", || refused(&["--iptables-variant", "best"], "--iptables-variant")),
     Test::new("a_shadow_that_would_remove_rules", || refused(&["--shadow", "--cleanup"], "--shadow")),
     Test::new("bad_address_to_listen_on", || {

@@ -34,7 +34,7 @@ pub(crate) const NODE: &str = "192.168.0.2";
 pub(crate) const NODE6: &str = "fd00:192::2";
 
 /// How long something may take that follows from a change outside of the manifests.
-const SOON: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(8);
 /// The ClusterIP of the Service that only says how far the program has read.
 const MARK: &str = "10.96.255.254";
 /// Its endpoint, which is nobody.
@@ -51,6 +51,7 @@ pub(crate) struct Stage {
     /// What the program finds around it at its next start.
     pub(crate) surroundings: Surroundings,
     marks: u16,
+    tolerant: bool,
     /// The API server, if the program reads from one.
     cluster: Option<Cluster>,
     directory: PathBuf,
@@ -74,6 +75,7 @@ impl Stage {
             flags,
             surroundings: Surroundings::beside(&log),
             marks: 0,
+            tolerant: false,
             cluster,
             directory,
             log,
@@ -117,11 +119,19 @@ impl Stage {
     /// Starts the program; does not wait for anything.
     pub(crate) fn launch(&mut self) -> Result<()> {
         let (node, log, surroundings) = (self.world.node(), &self.log, &self.surroundings);
-        self.agent = Some(match &self.cluster {
+        let mut agent = match &self.cluster {
             None => Agent::start(node, &self.directory, log, &self.flags, surroundings)?,
             Some(_) => Agent::start_with(node, log, &self.configure()?, surroundings)?,
-        });
+        };
+        agent.tolerant = self.tolerant;
+        self.agent = Some(agent);
         Ok(())
+    }
+
+    /// Whether the kernel may differ from what is wanted from now on: some Service is refused there, on purpose.
+    pub(crate) fn tolerate_differences(&mut self, tolerant: bool) {
+        self.tolerant = tolerant;
+        self.agent.iter_mut().for_each(|agent| agent.tolerant = tolerant);
     }
 
     /// Writes the configuration file; the arguments that name it.

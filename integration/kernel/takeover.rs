@@ -6,6 +6,7 @@
 //! requests, connections    | ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~
 //! ```
 
+pub(crate) mod ipvs;
 mod leftovers;
 
 use std::time::Duration;

@@ -10,13 +10,15 @@ mod connect;
 mod data;
 mod load;
 mod process;
+mod raw;
 mod stats;
 mod vips;
 mod walk;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use iptables::Iptables;
+use ipvs::{Ipvs, Settings};
 use nftables::Nftables;
 use resolve::Mode;
 use xtables::{Tools, Variant};
@@ -53,6 +55,8 @@ enum Rules {
     Nftables,
     IptablesLegacy,
     IptablesNft,
+    /// Needs a kernel that has IPVS: `cargo xtask vm 6.12 --bench -- --rules ipvs load`.
+    Ipvs,
 }
 
 /// One measurement.
@@ -102,6 +106,14 @@ fn rules(what: What, size: data::Size, bench: &Bench) -> Result<()> {
         Rules::IptablesNft => {
             let open = || Ok(Iptables::open(Tools::find(Variant::Nft)?));
             iptables_rules(what, size, bench, Kind { mode: Mode::Iptables, open }, Variant::Nft)
+        }
+        Rules::Ipvs => {
+            let open = || Ipvs::open(Settings::default())?.context("the kernel has no IPVS");
+            let kind = Kind { mode: Mode::Ipvs, open };
+            if matches!(what, What::Load) {
+                raw::measure(size, bench.repetitions, kind)?;
+            }
+            load_or_change(what, size, bench, kind)
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Lowering, observing and applying.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use dataplane::{ApplyError, Dataplane, Ground, Plan, Refusal, Step};
 use ipnet::IpNet;
 use model::{FrontendKey, IpFamily};
 use netlink::route::LocalRoute;
+use nftables::{ElementKey, SetId};
 use resolve::Route;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -73,6 +77,8 @@ impl Dataplane for Ipvs {
         all.extend(found.map_err(ApplyError::new("cannot read virtual servers from IPVS"))?);
         // What drains is no object any more, nor is what says that it is ours.
         all.retain(|key, _| !key.recorded().is_some_and(|server| servers.is_closing(&server)));
+        // Nor is a route that only what drains needs.
+        self.held = held_routes(&all, |ip| servers.is_closing_at(ip));
         self.held.iter().for_each(|net| {
             all.remove(&Key::Route(*net));
         });
@@ -251,4 +257,19 @@ impl Ipvs {
         }
         by_service.into_values().collect()
     }
+}
+
+/// Routes of single addresses at which something drains, and that no Service has any more. Told by what is there, so that
+/// whoever looks finds the same.
+fn held_routes(all: &FxHashMap<Key, Value>, is_closing_at: impl Fn(IpAddr) -> bool) -> BTreeSet<IpNet> {
+    let has = |set, ip| {
+        let key = nftables::Key::Element(IpFamily::of(ip), set, ElementKey::Addr(ip));
+        all.contains_key(&Key::Rule(key))
+    };
+    let single = all.keys().filter_map(|key| match key {
+        Key::Route(net) if net.prefix_len() == net.max_prefix_len() => Some(*net),
+        _ => None,
+    });
+    let served = |ip| has(SetId::RoutedVips, ip) || has(SetId::ClusterIps, ip);
+    single.filter(|net| is_closing_at(net.addr()) && !served(net.addr())).collect()
 }

@@ -12,7 +12,7 @@ use crate::lifecycle::while_asking;
 pub(crate) const TESTS: &[Test] = &[
     Test::new("clients_of_a_lost_endpoint_are_balanced_again_and_others_stay", lost_endpoint),
     Test::new("a_new_endpoint_moves_nobody", new_endpoint),
-    Test::new("switched_off_it_leaves_nothing", switched_off),
+    Test::new("switched_off_it_leaves_nothing", switched_off).not_in_ipvs(),
     Test::new("a_restart_keeps_the_choices", restart_keeps),
     Test::new("an_endpoint_lost_while_the_program_is_down_is_forgotten", lost_while_down),
 ];

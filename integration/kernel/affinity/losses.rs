@@ -20,7 +20,7 @@ use crate::Test;
 use crate::stage::{Stage, ip, socket};
 
 pub(crate) const TESTS: &[Test] = &[
-    Test::new("a_syn_sent_again_does_not_bring_back_a_lost_endpoint", syn_sent_again),
+    Test::new("a_syn_sent_again_does_not_bring_back_a_lost_endpoint", syn_sent_again).not_in_ipvs(),
     Test::new("external_policy_that_becomes_local_moves_clients_to_local_endpoints", policy_becomes_local),
 ];
 

@@ -15,7 +15,7 @@ use crate::stage::Stage;
 const PACE: Duration = Duration::from_millis(10);
 
 pub(crate) const TESTS: &[Test] = &[
-    Test::new("it_is_over_after_the_timeout", timeout_expires),
+    Test::new("it_is_over_after_the_timeout", timeout_expires).not_in_ipvs(),
     Test::new("each_new_connection_starts_the_timeout_again", connections_refresh),
 ];
 

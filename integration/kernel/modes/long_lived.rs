@@ -18,6 +18,7 @@ use crate::lifecycle::POD;
 use crate::packets::{ANSWER, answer};
 use crate::plan::Plan;
 use crate::stage::{Stage, ip, socket};
+use crate::vs::is_virtual_machine;
 
 /// Between two exchanges.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -101,7 +102,7 @@ impl LongLived {
             while !told.load(Ordering::Relaxed) || rounds == 0 {
                 self.exchange().with_context(|| format!("a long-lived one, in round {rounds}"))?;
                 rounds += 1;
-                thread::sleep(PAUSE);
+                thread::sleep(if is_virtual_machine() { PAUSE * 10 } else { PAUSE });
             }
             Ok::<_, anyhow::Error>(())
         });
@@ -119,7 +120,7 @@ impl LongLived {
         self.connections.iter_mut().try_for_each(Connection::exchange)?;
         self.flows.iter().try_for_each(|(flow, endpoint)| {
             let what = || format!("UDP {} -> {}", flow.source, flow.destination);
-            let now = answer(&flow.ask(ANSWER)?).with_context(what)?.endpoint;
+            let now = answer(&flow.ask(traffic::patience())?).with_context(what)?.endpoint;
             ensure!(now == *endpoint, "{} was at {endpoint}, is at {now}", what());
             Ok(())
         })
@@ -160,7 +161,7 @@ fn connect(stage: &Stage, from: &str, to: &str, listener: &TcpListener) -> Resul
     let client = client.with_context(|| name.clone())?;
     let (server, _) = listener.accept()?;
     for end in [&client, &server] {
-        end.set_read_timeout(Some(ANSWER))?;
+        end.set_read_timeout(Some(traffic::patience()))?;
         end.set_nodelay(true)?;
     }
     Ok(Connection { name, client, server })

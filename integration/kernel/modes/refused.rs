@@ -9,10 +9,13 @@ use crate::Test;
 use crate::backend::{Backend, LEGACY, NFT_VARIANT, NFTABLES};
 use crate::lifecycle::POD;
 use crate::stage::Stage;
+use crate::vs;
 
 pub(crate) const TESTS: &[Test] = &[
-    Test::new("from_nftables_to_a_mode_that_is_not_built", || refused(&NFTABLES, "ipvs", "ipvs")),
-    Test::new("from_iptables_legacy_to_a_mode_that_is_not_built", || refused(&LEGACY, "ipvs", "ipvs")),
+    Test::new("from_nftables_to_ipvs_where_the_kernel_has_none", || refused(&NFTABLES, "ipvs", "IPVS"))
+        .needing(vs::has_no_ipvs),
+    Test::new("from_iptables_legacy_to_ipvs_where_the_kernel_has_none", || refused(&LEGACY, "ipvs", "IPVS"))
+        .needing(vs::has_no_ipvs),
     Test::new("from_iptables_nft_to_a_word_that_is_no_mode", || {
         refused(&NFT_VARIANT, "userspace", "userspace")
     }),

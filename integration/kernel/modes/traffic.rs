@@ -14,11 +14,17 @@ use testkit::world::World;
 
 use crate::packets::ANSWER;
 use crate::stage::{Stage, ip, socket};
+use crate::vs::is_virtual_machine;
 
 /// Between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(8);
 /// Each client makes at least so many requests in a second, on a busy machine.
 const LEAST: f64 = 4.0;
+/// The same in an emulated machine, which clients would otherwise have for themselves.
+const EMULATED: (Duration, f64) = (Duration::from_millis(200), 1.0);
+/// How long an answer may take there: the whole machine stands still for a second now and then. A SYN that was lost may be
+/// sent again meanwhile; that datagrams are lost is seen all the same.
+const EMULATED_ANSWER: Duration = Duration::from_secs(5);
 /// How many losses of a client are shown.
 const SHOWN: usize = 3;
 /// Ports of the clients: others than those that single probes take.
@@ -38,8 +44,18 @@ struct Tally {
     shown: Vec<String>,
 }
 
+/// The pause between requests, and how many a second there must be at least.
+fn pace() -> (Duration, f64) {
+    if is_virtual_machine() { EMULATED } else { (PAUSE, LEAST) }
+}
+
+/// How long a client of these waits for an answer.
+pub(crate) fn patience() -> Duration {
+    if is_virtual_machine() { EMULATED_ANSWER } else { ANSWER }
+}
+
 /// Has the kernel pick other ports for clients than those that single probes take.
-pub(super) fn set_ports_apart(stage: &Stage, streams: &[Stream]) -> Result<()> {
+pub(crate) fn set_ports_apart(stage: &Stage, streams: &[Stream]) -> Result<()> {
     streams.iter().try_for_each(|Stream(from, ..)| stage.world.namespace(ip(from)?).set_sysctls(&[PORTS]))
 }
 
@@ -73,7 +89,7 @@ pub(crate) fn during(
 fn judge(tally: &Tally, since: Instant) -> Result<()> {
     let Tally { answered, lost, shown } = tally;
     ensure!(*lost == 0, "{lost} lost, {answered} answered: {}", shown.join("; "));
-    let least = LEAST * since.elapsed().as_secs_f64();
+    let least = pace().1 * since.elapsed().as_secs_f64();
     ensure!(*answered as f64 >= least, "only {answered} requests, want {least:.0}");
     Ok(())
 }
@@ -90,7 +106,7 @@ fn start(
             let mut tally = Tally::default();
             while !stop.load(Ordering::Relaxed) {
                 tally.count(since, || ask(from, to, protocol));
-                thread::sleep(PAUSE);
+                thread::sleep(pace().0);
             }
             tally
         })
@@ -103,7 +119,7 @@ impl Tally {
         let result = ask();
         let took = start.elapsed();
         let problem = match result {
-            Ok(()) if took < ANSWER => {
+            Ok(()) if took < patience() => {
                 self.answered += 1;
                 return;
             }
@@ -123,14 +139,14 @@ fn ask(from: IpAddr, to: SocketAddr, protocol: Protocol) -> io::Result<()> {
     let length = match protocol {
         Protocol::Udp => {
             let socket = UdpSocket::bind((from, 0))?;
-            socket.set_read_timeout(Some(ANSWER))?;
+            socket.set_read_timeout(Some(patience()))?;
             socket.connect(to)?;
             socket.send(QUESTION)?;
             socket.recv(&mut answer)?
         }
         Protocol::Tcp | Protocol::Sctp => {
             let mut stream = connect(from, to)?;
-            stream.set_read_timeout(Some(ANSWER))?;
+            stream.set_read_timeout(Some(patience()))?;
             stream.write_all(QUESTION)?;
             stream.read(&mut answer)?
         }
@@ -139,9 +155,9 @@ fn ask(from: IpAddr, to: SocketAddr, protocol: Protocol) -> io::Result<()> {
 }
 
 /// A connection from this address: one namespace has several clients.
-pub(super) fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
-    socket.connect_timeout(&to.into(), ANSWER)?;
+    socket.connect_timeout(&to.into(), patience())?;
     Ok(socket.into())
 }

@@ -9,7 +9,7 @@ use crate::plan::Plan;
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("other_kinds_are_left_alone", other_kinds),
-    Test::new("a_service_turns_headless_and_back", becoming_headless).only_nftables(),
+    Test::new("a_service_turns_headless_and_back", becoming_headless).not_in_iptables(),
 ];
 
 /// Services that are none of ours, each with an endpoint and a server at the address that it names.

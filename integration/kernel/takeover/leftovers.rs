@@ -108,7 +108,7 @@ pub(super) fn found(stage: &Stage) -> Result<Vec<String>> {
 }
 
 /// What kube-proxy knew: the scene, and Services that are there no more.
-fn cluster(scene: &Scene) -> Cluster {
+pub(super) fn cluster(scene: &Scene) -> Cluster {
     let example = Cluster::example();
     let stale = example.ports.into_iter().map(|port| match port.service == SAME_ADDRESSES {
         true => Port { cluster_ip: other_address(port.cluster_ip), ..port },
