@@ -9,6 +9,7 @@
 //!   work             a plan, sorted by who carries it out                     (pure)
 //!   servers  drain   virtual servers in the kernel; those that are to go     (I/O)
 //!   route    host    local routes; kernel settings                            (I/O)
+//!   ending           what outlives a virtual server that drains               (I/O)
 //!   reconcile operate  all of it together                                     (I/O)
 //! ```
 //!
@@ -24,6 +25,7 @@
 
 mod digest;
 mod drain;
+mod ending;
 mod front;
 mod host;
 mod kernel;

@@ -115,7 +115,8 @@ impl Refused {
         let reason = format!(
             "there is a virtual server {named} that towpath has not made; delete it (ipvsadm -D {named}) or give the Service another address or port"
         );
-        Self { server, reason, instead: None, foreign: true }
+        let instead = Some("its other frontends only".to_owned());
+        Self { server, reason, instead, foreign: true }
     }
 
     /// There is no such scheduler.

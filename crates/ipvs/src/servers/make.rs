@@ -47,7 +47,7 @@ impl Servers {
         let mut refused = Vec::new();
         self.make_servers(&work.servers, default, &mut refused)?;
         let blocked: FxHashSet<Server> =
-            refused.iter().filter(|r| r.instead.is_none()).map(|r| r.server).collect();
+            refused.iter().filter(|r| r.foreign || r.instead.is_none()).map(|r| r.server).collect();
         self.make_reals(work, &blocked, &mut refused)?;
         Ok(refused)
     }

@@ -100,11 +100,10 @@ pub(super) const RULES: &[Rule] = &[
         severity: Differs,
         from: IPVS,
         to: IPTABLES_AND_NFTABLES,
-        title: "connections from before the swap are IPVS's, and end with it",
-        why: "The kernel goes on with them as long as IPVS has its virtual servers and kube-ipvs0 its addresses. towpath \
-              removes both after its first sync.",
-        remedy: "Drain the node before the swap, or accept that long connections end. Or start with --takeover=false, and \
-                 run towpath cleanup --kube-proxy when the node is drained.",
+        title: "connections from before the swap are IPVS's, and last 15 minutes at most",
+        why: "After its first sync towpath gives kube-proxy's virtual servers no new connections, and removes each when its \
+              connections have ended, or after ipvsDrainTimeout.",
+        remedy: "Raise ipvsDrainTimeout, or drain the node before the swap, if connections last longer than 15 minutes.",
         subjects: always,
     },
     Rule {
