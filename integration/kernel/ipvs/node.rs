@@ -2,11 +2,13 @@
 //! node's and a Service's.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use model::Protocol::Tcp;
 use netlink::ipvs;
 use testkit::probe::{Outcome, ping};
+use testkit::wait;
 
 use super::{CLIENTS, ENDPOINTS, POD6, VIP, VIP6, plan};
 use crate::Test;
@@ -51,7 +53,8 @@ fn routes() -> Result<()> {
             ensure!(own.ip() == ip(from)?, "the node's connection to {to} is from {}", own.ip());
         }
         stage.change(|scene| scene.services[0].lb_ingress.clear())?;
-        routed(stage, &CIDRS)?;
+        // Once its virtual servers are gone, which have nobody to wait for.
+        wait::until("the route to go", Duration::from_secs(30), || Ok(routed(stage, &CIDRS).ok()))?;
         stage.change(|scene| {
             scene.services[0].external_ips =
                 ["198.51.100.11", "2001:db8:100::11"].iter().filter_map(|ip| ip.parse().ok()).collect()
