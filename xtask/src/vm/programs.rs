@@ -59,6 +59,7 @@ const TABLE: &[Row] = &[
     ("towpath-netlink", "xt", &[], 1, "another kernel's x_tables", &[]),
     ("towpath-takeover", "ipvs", &[], 15, "IPVS, ipset, dummy links", &[]),
     ("towpath-takeover", "leftovers", &[], 45, "dummy links, other tables of nf_tables", &[]),
+    ("towpath-nftables", "beside_ipvs", &[], 40, "IPVS", &[]),
     ("towpath-iptables", "kernel", &[], 90, "another kernel's x_tables and nf_tables", &[]),
     ("towpath-integration", "kernel", &["flows::nftables::"], 150, "mode nftables with real packets", &[]),
     (
