@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use dataplane::Ground;
 use ipnet::IpNet;
-use model::{IpFamily, Scheduler};
+use model::{IpFamily, Scheduler, is_link_local};
 use resolve::{LocalSource, NodePortScope};
 
 use crate::objects::{Key, Value};
@@ -73,13 +73,6 @@ fn routed(ground: &Ground<'_>, family: IpFamily, own: &[IpAddr]) -> Vec<IpNet> {
     nets.sort_unstable();
     nets.dedup();
     nets
-}
-
-fn is_link_local(ip: &IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub use balance::{Balance, Scheduler, SchedulerError};
 pub use change::{Change, Problem, Subject};
 pub use intern::Interner;
 pub use names::{EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};
-pub use node::{Node, NodeFacts, Pod};
+pub use node::{Node, NodeFacts, Pod, is_link_local};
 pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
 pub use slice::{Conditions, Endpoint, Hints, Slice, SlicePort};
 pub use store::{ServiceEntry, Store, Touched};

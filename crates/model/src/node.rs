@@ -96,8 +96,13 @@ impl NodeFacts {
 }
 
 fn is_routable(ip: &IpAddr) -> bool {
+    !ip.is_loopback() && !is_link_local(ip)
+}
+
+/// Whether an address means something on its own link only (169.254.0.0/16, fe80::/10).
+pub fn is_link_local(ip: &IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
-        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }

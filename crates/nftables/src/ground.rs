@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use dataplane::Ground;
-use model::IpFamily;
+use model::{IpFamily, is_link_local};
 use resolve::{LocalSource, NodePortScope};
 
 use crate::Nftables;
@@ -75,11 +75,4 @@ fn addresses(style: Style, ground: &Ground<'_>, family: IpFamily) -> Vec<IpAddr>
     }
     let matters = |ip: &IpAddr| IpFamily::of(*ip) == family && !ip.is_loopback() && !is_link_local(ip);
     ground.facts.kernel_or_node_addresses().into_iter().filter(matters).collect()
-}
-
-fn is_link_local(ip: &IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
