@@ -1,10 +1,11 @@
 //! Real servers that get no new connections and go when they have none left, or when their time is over.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use model::EndpointAddr;
+use model::{EndpointAddr, Protocol};
 use rustc_hash::FxHashMap;
 
 use crate::objects::Server;
@@ -100,6 +101,13 @@ impl Drains {
         self.all.get(server).is_some_and(|drain| drain.closing)
     }
 
+    /// Whether a virtual server at this address is on its way out. Costs what drains there.
+    pub fn is_closing_at(&self, ip: IpAddr) -> bool {
+        let first = Server { ip, protocol: Protocol::Tcp, port: 0 };
+        let there = self.all.range(first..).take_while(|(server, _)| server.ip == ip);
+        { there }.any(|(_, drain)| drain.closing)
+    }
+
     /// Every virtual server that is on its way out.
     pub fn closing(&self) -> impl Iterator<Item = Server> + '_ {
         self.all.iter().filter(|(_, drain)| drain.closing).map(|(server, _)| *server)
@@ -123,8 +131,6 @@ impl Drains {
 
 #[cfg(test)]
 mod tests {
-    use model::Protocol;
-
     use super::*;
 
     fn server(port: u16) -> Server {
@@ -157,6 +163,19 @@ mod tests {
         drains.set_patience(Duration::from_secs(3600));
         drains.begin(server(1), endpoint());
         assert!(drains.of(&server(1)).unwrap().reals[&endpoint()] <= Instant::now());
+    }
+
+    #[test]
+    fn an_address_is_asked_for_with_all_its_ports_and_protocols() {
+        let mut drains = Drains::new(Duration::ZERO);
+        let (own, next) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+            drains.close_when_empty(Server { ip: next, protocol, port: 0 });
+            drains.begin(Server { ip: own, protocol, port: 9 }, endpoint());
+            assert!(!drains.is_closing_at(own) && drains.is_closing_at(next), "{protocol}");
+        }
+        assert!(drains.close(Server { ip: own, protocol: Protocol::Sctp, port: 9 }));
+        assert!(drains.is_closing_at(own) && !drains.is_closing_at("10.0.0.0".parse().unwrap()));
     }
 
     #[test]

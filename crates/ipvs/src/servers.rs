@@ -54,7 +54,7 @@ impl Servers {
 
     /// Whether a virtual server at this address is on its way out.
     pub fn is_closing_at(&self, ip: IpAddr) -> bool {
-        self.drains.closing().any(|server| server.ip == ip)
+        self.drains.is_closing_at(ip)
     }
 
     /// Whether the kernel has this one, and it is ours.
