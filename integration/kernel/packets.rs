@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use model::Protocol;
 use testkit::probe::Outcome;
+use testkit::wait;
 
+use crate::backend::is_ipvs;
 use crate::stage::{Stage, ip, socket};
 
 /// Long enough for a busy machine, shorter than TCP's first retransmission.
@@ -16,6 +18,8 @@ pub(crate) const ANSWER: Duration = Duration::from_millis(900);
 pub(crate) const SILENCE: Duration = Duration::from_millis(250);
 /// A local IPv6 client may hear of an ICMP refusal only at TCP's second try.
 const REFUSAL: Duration = Duration::from_secs(3);
+/// Within this a frontend without connections has drained.
+const DRAINED: Duration = Duration::from_secs(15);
 /// Connections for each of several endpoints: to miss one has a chance of 1 in 10,000 or less.
 const TRIES: usize = 14;
 /// Connections where there is no choice.
@@ -81,6 +85,16 @@ impl Stage {
         let answered = matches!(outcome, Outcome::Answered { .. } | Outcome::Other(_));
         ensure!(!answered, "{from} -> {to}/{protocol}: {outcome:?}, want no answer");
         Ok(())
+    }
+
+    /// Nothing comes back from a frontend that has just gone; in mode ipvs once it has drained, which refuses.
+    pub(crate) fn gone(&self, from: &str, to: &str, protocol: Protocol) -> Result<()> {
+        let patience = if is_ipvs() { DRAINED } else { Duration::ZERO };
+        wait::until("the frontend to be gone", patience, || match self.send(from, to, protocol, SILENCE)? {
+            Outcome::TimedOut => Ok(Some(())),
+            Outcome::Refused if is_ipvs() => Ok(None),
+            other => bail!("{from} -> {to}/{protocol}: {other:?}, want silence"),
+        })
     }
 
     /// The destination itself answers, to the client as it is.

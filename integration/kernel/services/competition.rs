@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use model::Protocol::Tcp;
 
 use crate::Test;
-use crate::backend::is_ipvs;
 use crate::lifecycle::POD;
 use crate::plan::Plan;
 use crate::stage::Stage;
@@ -57,12 +56,7 @@ fn older_wins() -> Result<()> {
         ensure!(stage.metric("towpath_problems")? == 1.0);
         stage.change(|scene| scene.remove_service("ns/b-older"))?;
         served_by(stage, YOUNGER)?;
-        let gone = "10.96.0.20:80";
-        if is_ipvs() {
-            stage.closed(POD, gone, Tcp)?
-        } else {
-            stage.dropped(POD, gone, Tcp)?
-        }
+        stage.gone(POD, "10.96.0.20:80", Tcp)?;
         ensure!(stage.progress()?.problems.is_empty() && stage.metric("towpath_problems")? == 0.0);
         Ok(())
     })

@@ -78,7 +78,7 @@ fn becoming_headless() -> Result<()> {
             scene.services.retain(|service| service.name != "ns/tcp-only");
             scene.extra.push(headless);
         })?;
-        stage.dropped(CLIENTS[0], "10.96.0.20:443", Tcp)?;
+        stage.gone(CLIENTS[0], "10.96.0.20:443", Tcp)?;
         stage.change(|scene| *scene = full)?;
         stage.reaches(CLIENTS[0], "10.96.0.20:443", Tcp, &["10.244.1.1:8443"])
     })
