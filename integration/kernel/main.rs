@@ -36,6 +36,7 @@ mod plan;
 mod refusals;
 mod rules;
 mod scenes;
+mod second_try;
 mod services;
 mod shadow;
 mod stage;
@@ -259,9 +260,10 @@ fn flow_trial(
         Through::Manifests => "flows",
         Through::Api => "flows-api",
     };
-    Trial::ignorable_test(format!("{theme}::{}::{}", backend.name, case.id), move || {
+    let name = format!("{theme}::{}::{}", backend.name, case.id);
+    Trial::ignorable_test(name.clone(), move || {
         let obstacle = obstacle.or_else(|| needs().err());
-        unless(obstacle, || case::run(&table, &table.cases[i], backend, through))
+        unless(&name, obstacle, || case::run(&table, &table.cases[i], backend, through))
     })
 }
 
@@ -271,16 +273,19 @@ fn trial(
     backend: Option<&'static Backend>,
     obstacle: Option<String>,
 ) -> Trial {
-    Trial::ignorable_test(format!("{theme}::{}", test.name), move || {
+    let name = format!("{theme}::{}", test.name);
+    Trial::ignorable_test(name.clone(), move || {
         let of_backend = || backend.and_then(|backend| (backend.needs)().err());
         let obstacle = obstacle.or_else(of_backend).or_else(|| (test.needs)().err());
-        unless(obstacle, || backend.map_or_else(test.run, |backend| backend.during(test.run)))
+        unless(&name, obstacle, || backend.map_or_else(test.run, |backend| backend.during(test.run)))
     })
 }
 
-fn unless(obstacle: Option<String>, run: impl FnOnce() -> Result<()>) -> Result<Completion, Failed> {
+fn unless(name: &str, obstacle: Option<String>, run: impl Fn() -> Result<()>) -> Result<Completion, Failed> {
     match obstacle {
         Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => run().map(|()| Completion::Completed).map_err(|error| Failed::from(format!("{error:#}"))),
+        None => second_try::run(name, &run)
+            .map(|()| Completion::Completed)
+            .map_err(|error| Failed::from(format!("{error:#}"))),
     }
 }

@@ -28,6 +28,8 @@ pub enum Event {
     Ends(usize, i32),
     /// The kernel found a fault in itself.
     Complaint(String),
+    /// A story failed at its first try: its name, and why.
+    Unsteady(String),
     /// The script is through.
     Finished,
     /// Something else, without colours.
@@ -89,6 +91,7 @@ fn mark(line: &str) -> Option<Event> {
         }
         "said" => Some(Event::Other(value.to_owned())),
         "complaint" => Some(Event::Complaint(value.to_owned())),
+        "unsteady" => Some(Event::Unsteady(value.to_owned())),
         "finished" => Some(Event::Finished),
         _ => None,
     }
@@ -158,6 +161,7 @@ mod tests {
             ("@vm ends 3 101", Event::Ends(3, 101)),
             ("@vm said thread 'main' panicked", Event::Other("thread 'main' panicked".into())),
             ("@vm complaint [1.0] BUG: bad", Event::Complaint("[1.0] BUG: bad".into())),
+            ("@vm unsteady a::b: why", Event::Unsteady("a::b: why".into())),
             ("@vm finished", Event::Finished),
             ("@vm ends 3", Event::Other("@vm ends 3".into())),
         ];

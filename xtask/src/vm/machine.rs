@@ -96,6 +96,7 @@ impl Machine {
         }
         let mut run = Run::new(kernel, tally.release.take(), start.elapsed(), died.clone());
         run.complaints = std::mem::take(&mut tally.complaints);
+        run.unsteady = std::mem::take(&mut tally.unsteady);
         let outcomes = tally.close(died.as_deref().unwrap_or_default(), start.elapsed());
         run.programs = programs.iter().map(|program| program.name()).zip(outcomes).collect();
         Ok(run)

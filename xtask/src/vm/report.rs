@@ -19,6 +19,8 @@ pub struct Run {
     skipped: bool,
     /// Faults that the kernel found in itself: told, but no failures, since an emulator may cause them.
     pub complaints: Vec<String>,
+    /// Stories that failed at their first try, with the reason; the counts are those of the second.
+    pub unsteady: Vec<String>,
     /// The programs' names, and what came of each.
     pub programs: Vec<(String, Outcome)>,
 }
@@ -27,7 +29,8 @@ impl Run {
     /// A run with a machine.
     pub fn new(kernel: &str, release: Option<String>, took: Duration, trouble: Option<String>) -> Self {
         let kernel = release.unwrap_or_else(|| kernel.to_owned());
-        Self { kernel, took, trouble, skipped: false, complaints: Vec::new(), programs: Vec::new() }
+        let (complaints, unsteady, programs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { kernel, took, trouble, skipped: false, complaints, unsteady, programs }
     }
 
     /// There was no machine.
@@ -48,6 +51,7 @@ impl Run {
             all.took = all.took.max(run.took);
             all.trouble = all.trouble.or(run.trouble);
             all.complaints.extend(run.complaints);
+            all.unsteady.extend(run.unsteady);
             all.programs.extend(run.programs);
         }
         all
@@ -75,6 +79,9 @@ impl Run {
         let what = if self.skipped { "skipped" } else { "failed" };
         if let Some(why) = &self.trouble {
             let _ = writeln!(text, "{what}: {why}");
+        }
+        for line in &self.unsteady {
+            let _ = writeln!(text, "told a second time, as the first failed: {line}");
         }
         for line in &self.complaints {
             let _ = writeln!(text, "the kernel says: {line}");

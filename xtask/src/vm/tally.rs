@@ -43,6 +43,8 @@ pub struct Tally<'a> {
     pub release: Option<String>,
     /// Faults that the kernel found in itself.
     pub complaints: Vec<String>,
+    /// Stories that failed at their first try, with the reason.
+    pub unsteady: Vec<String>,
     /// Whether the script came to its end.
     pub finished: bool,
 }
@@ -57,6 +59,7 @@ impl<'a> Tally<'a> {
             said: Vec::new(),
             release: None,
             complaints: Vec::new(),
+            unsteady: Vec::new(),
             finished: false,
         }
     }
@@ -75,6 +78,7 @@ impl<'a> Tally<'a> {
             }
             Event::Ends(number, code) => return self.end(number, code, now),
             Event::Complaint(line) => self.complaints.push(line),
+            Event::Unsteady(line) => self.unsteady.push(line),
             Event::Finished => self.finished = true,
             Event::Other(line) => return self.hear(line),
         }
