@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{IpFamily, NamespacedName, Node, Pod, Service, Slice};
+use crate::{ImportSlice, IpFamily, Namespace, NamespacedName, Node, Pod, Service, ServiceImport, Slice};
 
 /// One thing that a source has seen. Upserts carry the whole new object.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +25,14 @@ pub enum Change {
         /// Milliseconds since 1970 by the clock of who wrote the slice.
         at_ms: u64,
     },
-    /// A slice is gone; its own name, not the Service's.
+    /// A slice of another cluster was added or changed.
+    ImportSlice(Arc<ImportSlice>),
+    /// A slice is gone, of a Service or of a ServiceImport; its own name, not the Service's.
     SliceGone(NamespacedName),
+    /// A ServiceImport was added or changed.
+    ServiceImport(Arc<ServiceImport>),
+    /// A ServiceImport is gone.
+    ServiceImportGone(NamespacedName),
     /// A Node was added or changed. Nodes other than this one are ignored by the store.
     Node(Box<Node>),
     /// A Node is gone.
@@ -41,11 +47,11 @@ pub enum Change {
     /// A ServiceCIDR object is gone.
     ServiceCidrGone(Arc<str>),
     /// A Pod was added or changed.
-    Pod(Box<Pod>),
+    Pod(Arc<Pod>),
     /// A Pod is gone.
     PodGone(NamespacedName),
-    /// A Namespace exists.
-    Namespace(Arc<str>),
+    /// A Namespace was added or changed.
+    Namespace(Arc<Namespace>),
     /// A Namespace is gone.
     NamespaceGone(Arc<str>),
     /// All addresses that this node's kernel has now, in the kernel's order, each once.

@@ -1,4 +1,4 @@
-//! The nouns of a service proxy, and the store that holds them.
+//! The nouns of a service proxy and of cluster DNS, and the store that holds them.
 //!
 //! ```text
 //! sources --Change--> Store --Touched--> (whoever resolves and programs)
@@ -12,9 +12,13 @@
 mod address;
 mod balance;
 mod change;
+mod import;
 mod intern;
+mod labels;
 mod names;
+mod namespace;
 mod node;
+mod pod;
 mod service;
 mod slice;
 mod store;
@@ -22,9 +26,13 @@ mod store;
 pub use address::{AddressError, parse_ip, parse_net};
 pub use balance::{Balance, Scheduler, SchedulerError};
 pub use change::{Change, Problem, Subject};
+pub use import::{ImportEntry, ImportSlice, ServiceImport};
 pub use intern::Interner;
+pub use labels::Labels;
 pub use names::{EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};
-pub use node::{Node, NodeFacts, Pod, is_link_local};
+pub use namespace::Namespace;
+pub use node::{Node, NodeFacts, is_link_local};
+pub use pod::{DnsPolicy, Pod, PodDns};
 pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
-pub use slice::{Conditions, Endpoint, Hints, Slice, SlicePort};
+pub use slice::{Conditions, Endpoint, EndpointDns, Hints, Slice, SlicePort};
 pub use store::{ServiceEntry, Store, Touched};

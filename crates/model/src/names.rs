@@ -98,7 +98,7 @@ impl fmt::Display for Protocol {
 }
 
 /// `namespace/name` of an object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespacedName {
     /// The namespace.
     pub namespace: Arc<str>,

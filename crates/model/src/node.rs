@@ -1,11 +1,11 @@
-//! This node, and what is known of the pods on it.
+//! This node.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{IpFamily, NamespacedName};
+use crate::IpFamily;
 
 /// The Node object, as far as a proxy needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,19 +22,6 @@ pub struct Node {
     pub deleting: bool,
     /// Keys of `spec.taints`.
     pub taints: Vec<Arc<str>>,
-}
-
-/// A Pod, as far as it tells which addresses live on which node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
-    /// Its name.
-    pub name: NamespacedName,
-    /// `spec.nodeName`, if it is scheduled.
-    pub node: Option<Arc<str>>,
-    /// `status.podIPs`.
-    pub ips: Vec<IpAddr>,
-    /// `spec.hostNetwork`: its addresses are the node's.
-    pub host_network: bool,
 }
 
 /// What is known of this node: its Node object, and the addresses that its kernel has.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{Balance, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePortName};
+use crate::{Balance, FrontendKey, IpFamily, Labels, NamespacedName, Protocol, ServicePortName};
 
 /// `spec.type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum ServiceType {
     NodePort,
     /// Also by the addresses that a load balancer reports.
     LoadBalancer,
-    /// A DNS alias; a proxy skips it.
+    /// A DNS alias ([`Service::external_name`]); a proxy skips it.
     ExternalName,
 }
 
@@ -45,7 +45,7 @@ pub struct ServicePort {
 }
 
 /// A Service with canonical addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// Its name.
     pub name: NamespacedName,
@@ -53,12 +53,18 @@ pub struct Service {
     pub created: Option<i64>,
     /// `spec.type`.
     pub kind: ServiceType,
-    /// ClusterIPs, at most one a family; empty for a headless Service.
+    /// ClusterIPs, at most one a family; empty for a headless Service, and for one that has none yet.
     pub cluster_ips: Vec<IpAddr>,
+    /// `spec.clusterIP` is None: its name leads to its endpoints.
+    pub headless: bool,
+    /// `spec.externalName`, as written; absent where it is empty, or not kept. Means something in type ExternalName only.
+    pub external_name: Option<Arc<str>>,
     /// `spec.externalIPs`.
     pub external_ips: Vec<IpAddr>,
     /// Load balancer addresses with `ipMode` VIP (or none given).
     pub load_balancer_ips: Vec<IpAddr>,
+    /// Names of the load balancer (`status.loadBalancer.ingress[].hostname`), as written, if they are kept.
+    pub load_balancer_hosts: Vec<Arc<str>>,
     /// `spec.loadBalancerSourceRanges`.
     pub source_ranges: Vec<IpNet>,
     /// `spec.internalTrafficPolicy`.
@@ -75,6 +81,8 @@ pub struct Service {
     pub balance: Balance,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
+    /// `metadata.labels`, if they are kept.
+    pub labels: Labels,
 }
 
 impl Service {

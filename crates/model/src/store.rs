@@ -1,5 +1,7 @@
 //! All that the sources have said, indexed for O(change) answers.
 
+mod imports;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,8 +9,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::IpFamily;
-use crate::{Change, FrontendKey, NamespacedName, NodeFacts, Pod, Problem, Service, Slice, Subject};
+use crate::{
+    Change, FrontendKey, ImportEntry, ImportSlice, IpFamily, Namespace, NamespacedName, NodeFacts, Pod,
+    Problem, Service, Slice, Subject,
+};
+use imports::Imports;
 
 /// A Service and the slices that belong to it. Either may be there without the other.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +56,9 @@ pub struct Store {
     cluster_ips: FxHashMap<IpAddr, u32>,
     health_ports: FxHashMap<u16, Vec<NamespacedName>>,
     service_cidrs: BTreeMap<Arc<str>, Vec<IpNet>>,
-    pods: FxHashMap<NamespacedName, Pod>,
-    namespaces: FxHashSet<Arc<str>>,
+    pods: FxHashMap<NamespacedName, Arc<Pod>>,
+    namespaces: FxHashMap<Arc<str>, Arc<Namespace>>,
+    imports: Imports,
     facts: NodeFacts,
     problems: BTreeMap<Subject, Problem>,
     number: u64,
@@ -70,7 +76,8 @@ impl Store {
             health_ports: FxHashMap::default(),
             service_cidrs: BTreeMap::new(),
             pods: FxHashMap::default(),
-            namespaces: FxHashSet::default(),
+            namespaces: FxHashMap::default(),
+            imports: Imports::default(),
             facts: NodeFacts::default(),
             problems: BTreeMap::new(),
             number: 0,
@@ -140,9 +147,44 @@ impl Store {
         all
     }
 
-    /// Pods that a source has reported.
-    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+    /// The Service that a slice belongs to, by the slice's own name.
+    pub fn slice_owner(&self, slice: &NamespacedName) -> Option<&NamespacedName> {
+        self.slice_owner.get(slice)
+    }
+
+    /// Pods that a source has reported: which ones is decided by what is watched.
+    pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.pods.values()
+    }
+
+    /// One of the pods that a source has reported.
+    pub fn pod(&self, name: &NamespacedName) -> Option<&Arc<Pod>> {
+        self.pods.get(name)
+    }
+
+    /// Every Namespace, in no order; none where they are not watched.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Arc<Namespace>> {
+        self.namespaces.values()
+    }
+
+    /// One Namespace.
+    pub fn namespace(&self, name: &str) -> Option<&Arc<Namespace>> {
+        self.namespaces.get(name)
+    }
+
+    /// One ServiceImport with its slices.
+    pub fn import(&self, name: &NamespacedName) -> Option<&Arc<ImportEntry>> {
+        self.imports.get(name)
+    }
+
+    /// Every entry that has a ServiceImport, in no order.
+    pub fn imports(&self) -> impl Iterator<Item = (&NamespacedName, &Arc<ImportEntry>)> {
+        self.imports.iter()
+    }
+
+    /// The ServiceImport that a slice belongs to, by the slice's own name.
+    pub fn import_slice_owner(&self, slice: &NamespacedName) -> Option<&NamespacedName> {
+        self.imports.owner(slice)
     }
 
     /// Problems that sources have reported and not taken back.
@@ -155,13 +197,18 @@ impl Store {
     pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
         let entries = self.services.values();
         let services = entries.clone().filter_map(|e| Some(Change::Service(Arc::clone(e.service.as_ref()?))));
-        let slices = entries.flat_map(|e| e.slices.values().map(|slice| Change::Slice(Arc::clone(slice))));
+        // A slice that is a ServiceImport's too comes as that.
+        let slices = entries.flat_map(|e| e.slices.values());
+        let slices = slices.filter(|slice| self.imports.owner(&slice.name).is_none());
+        let slices = slices.map(|slice| Change::Slice(Arc::clone(slice)));
         let node = self.facts.node.iter().map(|node| Change::Node(Box::new(node.clone())));
         let cidrs = self.service_cidrs.iter();
         let cidrs =
             cidrs.map(|(name, cidrs)| Change::ServiceCidr { name: Arc::clone(name), cidrs: cidrs.clone() });
-        let namespaces = self.namespaces.iter().map(|name| Change::Namespace(Arc::clone(name)));
-        node.chain(cidrs).chain(namespaces).chain(services).chain(slices)
+        let namespaces = self.namespaces.values().map(|one| Change::Namespace(Arc::clone(one)));
+        let pods = self.pods.values().map(|pod| Change::Pod(Arc::clone(pod)));
+        let others = node.chain(cidrs).chain(namespaces).chain(pods);
+        others.chain(services).chain(slices).chain(self.imports.changes())
     }
 
     /// Takes in one change and says what may mean something else now.
@@ -170,8 +217,17 @@ impl Store {
         match change {
             Change::Service(service) => self.set_service(service, touched),
             Change::ServiceGone(name) => self.remove_service(&name, touched),
-            Change::Slice(slice) => self.set_slice(slice, touched),
-            Change::SliceGone(name) => self.remove_slice(&name, touched),
+            Change::Slice(slice) => {
+                self.imports.remove_slice(&slice.name);
+                self.set_slice(slice, touched);
+            }
+            Change::ImportSlice(slice) => self.set_import_slice(slice, touched),
+            Change::SliceGone(name) => {
+                self.imports.remove_slice(&name);
+                self.remove_slice(&name, touched);
+            }
+            Change::ServiceImport(import) => self.imports.set(import),
+            Change::ServiceImportGone(name) => self.imports.remove(&name),
             Change::Node(node) if node.name == self.node_name => {
                 self.change_facts(touched, |facts| facts.node = Some(*node));
             }
@@ -188,13 +244,13 @@ impl Store {
                 all.remove(&name);
             }),
             Change::Pod(pod) => {
-                self.pods.insert(pod.name.clone(), *pod);
+                self.pods.insert(pod.name.clone(), pod);
             }
             Change::PodGone(name) => {
                 self.pods.remove(&name);
             }
-            Change::Namespace(name) => {
-                self.namespaces.insert(name);
+            Change::Namespace(namespace) => {
+                self.namespaces.insert(Arc::clone(&namespace.name), namespace);
             }
             Change::NamespaceGone(name) => {
                 self.namespaces.remove(&name);
@@ -312,6 +368,16 @@ impl Store {
         touched.service(&slice.service);
         self.slice_owner.insert(slice.name.clone(), slice.service.clone());
         Arc::make_mut(entry).slices.insert(Arc::clone(&slice.name.name), slice);
+    }
+
+    /// A slice of a ServiceImport, which may be a Service's as well.
+    fn set_import_slice(&mut self, slice: Arc<ImportSlice>, touched: &mut Touched) {
+        if slice.for_service {
+            self.set_slice(Arc::clone(&slice.slice), touched);
+        } else {
+            self.remove_slice(&slice.slice.name, touched);
+        }
+        self.imports.set_slice(slice);
     }
 
     fn remove_slice(&mut self, name: &NamespacedName, touched: &mut Touched) {
