@@ -54,10 +54,10 @@ pub fn service() -> impl Strategy<Value = Service> {
             internal_policy,
             external_policy,
             affinity_seconds,
-            health_check_node_port: 0,
             other_proxy: oddity == 2,
             balance,
             ports,
+            ..Service::default()
         }
     })
 }
@@ -128,14 +128,12 @@ pub fn slice() -> impl Strategy<Value = Slice> {
         .prop_flat_map(|ids| ids.into_iter().map(|n| (Just(n), conditions(), hints())).collect::<Vec<_>>());
     (slice_name(), service_name(), select(IpFamily::ALL.to_vec()), slice_ports(), endpoints).prop_map(
         |(name, service, family, ports, endpoints)| Slice {
-            name,
-            service,
-            family,
             ports,
             endpoints: endpoints
                 .into_iter()
                 .map(|(n, conditions, hints)| endpoint(family, n, conditions, hints))
                 .collect(),
+            ..Slice::new(name, service, family)
         },
     )
 }
@@ -149,11 +147,9 @@ pub fn slice_of(
 ) -> Slice {
     let ports = PORT_NAMES.iter().flat_map(|name| PROTOCOLS.map(|protocol| slice_port(name, protocol, 8080)));
     Slice {
-        name: NamespacedName::new("ns", name),
-        service: service.clone(),
-        family,
         ports: ports.collect(),
         endpoints: endpoints.map(|n| endpoint(family, n, Conditions::default(), None)).collect(),
+        ..Slice::new(NamespacedName::new("ns", name), service.clone(), family)
     }
 }
 
@@ -178,7 +174,7 @@ fn endpoint(family: IpFamily, n: u8, conditions: Conditions, hints: Option<Box<H
         _ if REMOTE.contains(&n) => Some("other-node"),
         _ => None,
     };
-    Endpoint { ip: pooled(family, ENDPOINTS, n), conditions, node: node.map(Arc::from), hints }
+    Endpoint { conditions, node: node.map(Arc::from), hints, ..Endpoint::new(pooled(family, ENDPOINTS, n)) }
 }
 
 fn conditions() -> impl Strategy<Value = Conditions> {

@@ -37,8 +37,8 @@ pub(crate) fn answer(options: &Options, path: &str) -> Option<Answer> {
             group
         }
         ["api", "v1"] => resources("v1", served().filter(|it| it.group.is_empty())),
-        ["apis", group, "v1"] if groups(served()).contains(group) => {
-            resources(&format!("{group}/v1"), served().filter(|it| it.group == *group))
+        ["apis", group, version] if groups(served()).contains(group) && version_of(group) == *version => {
+            resources(&format!("{group}/{version}"), served().filter(|it| it.group == *group))
         }
         _ => return None,
     };
@@ -50,8 +50,14 @@ fn groups<'a>(served: impl Iterator<Item = &'a Resource>) -> BTreeSet<&'static s
 }
 
 fn group(name: &str) -> Value {
-    let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+    let version = version_of(name);
+    let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
     json!({"name": name, "versions": [version], "preferredVersion": version})
+}
+
+/// The version of a group: each has one.
+fn version_of(group: &str) -> &'static str {
+    RESOURCES.iter().find(|it| it.group == group).map_or("v1", |it| it.version)
 }
 
 fn resources<'a>(version: &str, served: impl Iterator<Item = &'a Resource>) -> Value {

@@ -85,11 +85,11 @@ fn options(arguments: &Arguments) -> Options {
         tls: arguments.tls,
         names: arguments.name.clone(),
         tokens: arguments.token.clone(),
-        without: arguments.without.clone(),
         bulky_managed_fields: arguments.bulky_managed_fields,
         kubernetes_service: arguments.kubernetes_service,
         ..Options::default()
     };
+    options.without.extend(arguments.without.iter().cloned());
     if !arguments.service_cidr.is_empty() {
         options.service_cidrs.clone_from(&arguments.service_cidr);
     }

@@ -16,7 +16,7 @@ pub struct Options {
     pub names: Vec<String>,
     /// Bearer tokens that are let in; without any, everybody is.
     pub tokens: Vec<String>,
-    /// Resources that this server does not have.
+    /// Resources that this server does not have. By default those of CRDs that few clusters have: `serviceimports`.
     pub without: Vec<String>,
     /// Whether objects get managed fields, as on real servers.
     pub bulky_managed_fields: bool,
@@ -44,7 +44,7 @@ impl Default for Options {
             tls: false,
             names: Vec::new(),
             tokens: Vec::new(),
-            without: Vec::new(),
+            without: vec!["serviceimports".into()],
             bulky_managed_fields: false,
             service_cidrs: vec!["10.96.0.0/12".into(), "fd00:10:96::/112".into()],
             system_objects: true,

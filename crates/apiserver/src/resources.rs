@@ -210,6 +210,19 @@ pub static RESOURCES: &[Resource] = &[
         empty: r#","spec":{},"status":{}"#,
         ..PLAIN
     },
+    // A CRD of the Multi-Cluster Services API; `Options::without` has it by default.
+    Resource {
+        group: "multicluster.x-k8s.io",
+        version: "v1alpha1",
+        plural: "serviceimports",
+        singular: "serviceimport",
+        kind: "ServiceImport",
+        short: &["svcim"],
+        status: true,
+        generation: true,
+        hash: "TpZ3kWv0f5A=",
+        ..PLAIN
+    },
     Resource {
         group: "apps",
         plural: "daemonsets",

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use dataplane::{Engine, Operate};
 use kernel_world::{World, each_variant};
-use model::{Change, Conditions, Endpoint, IpFamily, NamespacedName, Service, Slice, SlicePort};
+use model::{Change, Endpoint, IpFamily, NamespacedName, Service, Slice, SlicePort};
 use towpath_iptables::Iptables;
 use xtables::Variant;
 
@@ -104,16 +104,16 @@ fn service(prototype: &Service, n: u32) -> Service {
 
 fn slice(n: u32, endpoints: u32) -> Slice {
     let endpoint = |i: u32| Endpoint {
-        ip: std::net::Ipv4Addr::from(0x0af4_0000 + n * 8 + i).into(),
-        conditions: Conditions::default(),
         node: Some("other".into()),
-        hints: None,
+        ..Endpoint::new(std::net::Ipv4Addr::from(0x0af4_0000 + n * 8 + i).into())
     };
     Slice {
-        name: NamespacedName::new("a", format!("s{n}-x")),
-        service: NamespacedName::new("a", format!("s{n}")),
-        family: IpFamily::V4,
         ports: vec![SlicePort { name: "p".into(), protocol: model::Protocol::Tcp, port: 8080 }],
         endpoints: (0..endpoints).map(endpoint).collect(),
+        ..Slice::new(
+            NamespacedName::new("a", format!("s{n}-x")),
+            NamespacedName::new("a", format!("s{n}")),
+            IpFamily::V4,
+        )
     }
 }

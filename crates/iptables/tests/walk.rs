@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dataplane::{Engine, Operate};
 use machine::Kernel;
 use model::{
-    Change, Conditions, Endpoint, EndpointAddr, IpFamily, NamespacedName, Protocol, Service, ServicePort,
-    ServiceType, Slice, SlicePort, Store, TrafficPolicy,
+    Change, Endpoint, EndpointAddr, IpFamily, NamespacedName, Protocol, Service, ServicePort, ServiceType,
+    Slice, SlicePort, Store,
 };
 use resolve::{Mode, Packet, ProxyConfig};
 use towpath_iptables::Iptables;
@@ -63,30 +63,19 @@ fn service(n: u16) -> Service {
     let v6 = Ipv6Addr::from((0xfd00_0096 << 96) + 1 + u128::from(n));
     Service {
         name: name(n),
-        created: None,
         kind: ServiceType::NodePort,
         cluster_ips: vec![v4.into(), v6.into()],
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity_seconds: None,
-        health_check_node_port: 0,
-        other_proxy: false,
-        balance: Default::default(),
         ports: vec![ServicePort { name: "p".into(), protocol: Protocol::Tcp, port: 80, node_port }],
+        ..Service::default()
     }
 }
 
 fn slice(n: u16) -> Slice {
     let ip = Ipv4Addr::from(0x0af4_0000 + u32::from(n)).into();
-    let endpoint = Endpoint { ip, conditions: Conditions::default(), node: None, hints: None };
+    let endpoint = Endpoint::new(ip);
     Slice {
-        name: name(n),
-        service: name(n),
-        family: IpFamily::V4,
         ports: vec![SlicePort { name: "p".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: vec![endpoint],
+        ..Slice::new(name(n), name(n), IpFamily::V4)
     }
 }

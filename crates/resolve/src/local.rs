@@ -95,20 +95,13 @@ mod tests {
             external_policy,
             health_check_node_port: 32_000,
             ports: vec![port(80), port(81)],
-            created: None,
-            external_ips: vec![],
-            load_balancer_ips: vec![],
-            source_ranges: vec![],
-            internal_policy: TrafficPolicy::Cluster,
-            affinity_seconds: None,
-            other_proxy: false,
-            balance: Default::default(),
+            ..Service::default()
         }
     }
 
     fn endpoint(ip: &str, node: &str, ready: bool) -> Endpoint {
         let conditions = Conditions { ready, serving: true, terminating: !ready };
-        Endpoint { ip: ip.parse().unwrap(), conditions, node: Some(node.into()), hints: None }
+        Endpoint { conditions, node: Some(node.into()), ..Endpoint::new(ip.parse().unwrap()) }
     }
 
     fn view(policy: TrafficPolicy, endpoints: Vec<Endpoint>) -> LocalView {
@@ -116,8 +109,7 @@ mod tests {
         let mut touched = Touched::default();
         let ports =
             ["80", "81"].map(|name| SlicePort { name: name.into(), protocol: Protocol::Tcp, port: 8080 });
-        let slice =
-            Slice { name: name(), service: name(), family: IpFamily::V4, ports: ports.into(), endpoints };
+        let slice = Slice { ports: ports.into(), endpoints, ..Slice::new(name(), name(), IpFamily::V4) };
         store.apply(Change::Service(Arc::new(service(policy))), &mut touched);
         store.apply(Change::Slice(Arc::new(slice)), &mut touched);
         let resolved = resolve(&store, &ProxyConfig::default(), &name());

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::{
-    Balance, Change, Conditions, Endpoint, EndpointAddr, IpFamily, NamespacedName, Protocol, Scheduler,
-    Service, ServicePort, ServiceType, Slice, SlicePort, Store, Touched, TrafficPolicy,
+    Balance, Change, Endpoint, EndpointAddr, IpFamily, NamespacedName, Protocol, Scheduler, Service,
+    ServicePort, ServiceType, Slice, SlicePort, Store, Touched, TrafficPolicy,
 };
 use towpath_resolve::{DetectLocal, Explanation, Mode, Packet, PacketVerdict, ProxyConfig, explain, resolve};
 
@@ -27,35 +27,24 @@ fn name() -> NamespacedName {
 fn service() -> Service {
     Service {
         name: name(),
-        created: None,
         kind: ServiceType::LoadBalancer,
         cluster_ips: vec![ip("10.96.0.20")],
         external_ips: vec![ip("192.0.2.11"), ip("10.96.9.9")],
         load_balancer_ips: vec![ip("198.51.100.1")],
-        source_ranges: vec![],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity_seconds: None,
-        health_check_node_port: 0,
-        other_proxy: false,
-        balance: Balance::default(),
         ports: vec![ServicePort { name: "p".into(), protocol: Protocol::Tcp, port: 80, node_port: 30080 }],
+        ..Service::default()
     }
 }
 
 fn slice(endpoints: &[(&str, &str)]) -> Slice {
     let endpoint = |(address, node): &(&str, &str)| Endpoint {
-        ip: ip(address),
-        conditions: Conditions::default(),
         node: Some((*node).into()),
-        hints: None,
+        ..Endpoint::new(ip(address))
     };
     Slice {
-        name: NamespacedName::new("shop", "web-x"),
-        service: name(),
-        family: IpFamily::V4,
         ports: vec![SlicePort { name: "p".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: endpoints.iter().map(endpoint).collect(),
+        ..Slice::new(NamespacedName::new("shop", "web-x"), name(), IpFamily::V4)
     }
 }
 

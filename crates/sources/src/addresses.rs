@@ -22,9 +22,9 @@ use crate::StopSignal;
 /// How soon a list that changes kept interrupting is tried again, in milliseconds.
 const RETRY: u16 = 1000;
 
-/// kube-proxy's link in mode ipvs: what it has are VIPs of Services, no addresses of the node. It may be there when towpath
-/// takes over.
-const VIPS: &str = "kube-ipvs0";
+/// Links whose addresses are none of the node's: kube-proxy's in mode ipvs, which has the VIPs of Services and may be there when
+/// towpath takes over, and ours for DNS, whose addresses every node has.
+pub const NOT_THE_NODES: [&str; 2] = ["kube-ipvs0", "towpath-dns"];
 
 /// Why [`Addresses`] cannot start or go on. The addresses that were reported last stay in force.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ impl Addresses {
         Ok(Self { watch, query, reported: Vec::new() })
     }
 
-    /// Sends all addresses, loopback included but not those of `kube-ipvs0`, then [`Change::Synced`]. Call it once, before [`Self::run`].
+    /// Sends all addresses, loopback included but not those of [`NOT_THE_NODES`], then [`Change::Synced`]. Call it once, before [`Self::run`].
     /// Addresses that wait for duplicate address detection, or failed it, are left out.
     ///
     /// # Errors
@@ -127,9 +127,12 @@ impl Addresses {
     }
 
     fn list(&mut self) -> Result<Vec<IpAddr>, NetlinkError> {
-        let vips = route::link(&mut self.query, VIPS)?.map(|link| link.index);
+        let mut others = Vec::new();
+        for name in NOT_THE_NODES {
+            others.extend(route::link(&mut self.query, name)?.map(|link| link.index));
+        }
         let mut listed = route::addresses(&mut self.query)?;
-        listed.retain(|address| Some(address.index) != vips);
+        listed.retain(|address| !others.contains(&address.index));
         Ok(usable(listed))
     }
 

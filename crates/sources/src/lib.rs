@@ -22,8 +22,9 @@ mod manifests;
 pub mod snapshot;
 mod stop;
 
-pub use addresses::{Addresses, AddressesError};
+pub use addresses::{Addresses, AddressesError, NOT_THE_NODES};
 pub use file_watch::FileWatch;
+pub use k8s::Kept;
 pub use kubernetes::{Kubernetes, KubernetesError};
 pub use manifests::{Manifests, ManifestsError};
 pub use stop::{StopSignal, Stopper, stop_pair};

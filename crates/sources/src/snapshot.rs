@@ -16,10 +16,10 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::{Change, Interner};
+use model::Change;
 use serde::{Deserialize, Serialize};
 
-use crate::k8s::{self, Kind};
+use crate::k8s::{self, Decoder, Kept, Kind};
 
 /// The format that is written, and the newest that is read.
 const VERSION: u32 = 1;
@@ -71,7 +71,7 @@ struct Footer {
 }
 
 /// Writes a snapshot of all objects in the place of an earlier one: either wholly or not at all. Changes that are no
-/// upsert of a Service, slice, Node, ServiceCIDR or Namespace are left out. Only its owner may read it.
+/// upsert of an object are left out. Only its owner may read it.
 ///
 /// # Errors
 /// When a file cannot be written; the earlier snapshot is there still.
@@ -91,14 +91,14 @@ pub fn write(path: &Path, node: &str, objects: impl Iterator<Item = Change>) -> 
     .map_err(|(what, source)| SnapshotError::File { path: path.to_owned(), what, source })
 }
 
-/// Reads a snapshot, line by line.
+/// Reads a snapshot, line by line. `kept`: what is kept of its objects for DNS.
 ///
 /// # Errors
 /// When it cannot be read, or is damaged, incomplete, another node's, or of a newer format.
-pub fn read(path: &Path, node: &str) -> Result<Saved, SnapshotError> {
+pub fn read(path: &Path, node: &str, kept: Kept) -> Result<Saved, SnapshotError> {
     let unreadable = |source| SnapshotError::File { path: path.to_owned(), what: "read", source };
     let file = File::open(path).map_err(unreadable)?;
-    match parse(BufReader::new(file), node) {
+    match parse(BufReader::new(file), node, kept) {
         Ok(saved) => Ok(saved),
         Err(Bad::Read(source)) if source.kind() != io::ErrorKind::InvalidData => Err(unreadable(source)),
         Err(Bad::Read(_)) => Err(content(path, "it is damaged: not UTF-8".into())),
@@ -123,11 +123,11 @@ impl From<&str> for Bad {
     }
 }
 
-fn parse(mut from: impl BufRead, node: &str) -> Result<Saved, Bad> {
+fn parse(mut from: impl BufRead, node: &str, kept: Kept) -> Result<Saved, Bad> {
     let mut reader = file::Reader::default();
     let first = reader.line(&mut from).map_err(Bad::Read)?.ok_or("it is cut off")?;
     let header = header(first, node)?;
-    let (mut changes, mut names) = (Vec::new(), Interner::default());
+    let (mut changes, mut decoder) = (Vec::new(), Decoder::new(kept));
     loop {
         let before = reader.checksum();
         let line = reader.line(&mut from).map_err(Bad::Read)?.ok_or("it is cut off")?;
@@ -136,7 +136,7 @@ fn parse(mut from: impl BufRead, node: &str) -> Result<Saved, Bad> {
             break;
         }
         // What is wrong with one object is said only if the file is whole.
-        changes.push(object(line, &mut names));
+        changes.push(object(line, &mut decoder));
     }
     if reader.line(&mut from).map_err(Bad::Read)?.is_some() {
         return Err("it goes on after its end".into());
@@ -169,7 +169,7 @@ fn finish(footer: &Footer, checksum: &str, objects: usize) -> Result<(), Bad> {
     Ok(())
 }
 
-fn object(line: &str, names: &mut Interner) -> Result<Change, String> {
+fn object(line: &str, decoder: &mut Decoder) -> Result<Change, String> {
     #[derive(Deserialize)]
     struct Named {
         kind: String,
@@ -178,7 +178,7 @@ fn object(line: &str, names: &mut Interner) -> Result<Change, String> {
     let named: Named = serde_json::from_str(line).map_err(|e| bad(e.to_string()))?;
     let kind = Kind::of(None, &named.kind).map_err(|e| bad(e.to_string()))?;
     let kind = kind.ok_or_else(|| bad(format!("kind {:?}", named.kind)))?;
-    let decoded = k8s::decode(kind, line, names).map_err(|e| bad(e.to_string()))?;
+    let decoded = k8s::decode(kind, line, decoder).map_err(|e| bad(e.to_string()))?;
     decoded.change.ok_or_else(|| bad(decoded.key.to_string()))
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 /// Tells every holder of the matching [`StopSignal`] to stop, by being dropped.
 #[derive(Debug)]
 pub struct Stopper {
@@ -19,6 +21,16 @@ impl Stopper {
 #[derive(Clone, Debug)]
 pub struct StopSignal {
     reader: Arc<io::PipeReader>,
+}
+
+impl StopSignal {
+    /// Waits so long, or until told to stop; true: it is. Longer than 65 s is not waited.
+    pub fn is_stopped(&self, within: std::time::Duration) -> bool {
+        let millis = u16::try_from(within.as_millis()).unwrap_or(u16::MAX);
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        // An interrupted wait is a shorter one.
+        matches!(poll(&mut fds, PollTimeout::from(millis)), Ok(1..))
+    }
 }
 
 impl AsFd for StopSignal {

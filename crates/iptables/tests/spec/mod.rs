@@ -77,9 +77,8 @@ pub fn service(spec: &ServiceSpec) -> Service {
         external_policy: policy(spec.external_traffic_policy.unwrap_or_default()),
         affinity_seconds: sticky.then(|| spec.affinity_timeout.unwrap_or(10_800)),
         health_check_node_port: spec.health_check_node_port.unwrap_or(0),
-        other_proxy: false,
-        balance: Default::default(),
         ports: spec.ports.iter().map(service_port).collect(),
+        ..Service::default()
     }
 }
 
@@ -102,7 +101,6 @@ pub fn slice(spec: &SliceSpec, n: usize) -> Slice {
     let service = name(&spec.service);
     let list = |texts: &[String]| texts.iter().map(|text| Arc::from(text.as_str())).collect::<Vec<_>>();
     let endpoint = |e: &testkit::cases::EndpointSpec| Endpoint {
-        ip: e.ip,
         conditions: Conditions {
             ready: e.ready.unwrap_or(true),
             serving: e.serving.unwrap_or(true),
@@ -111,6 +109,7 @@ pub fn slice(spec: &SliceSpec, n: usize) -> Slice {
         node: e.node.as_deref().map(Arc::from),
         hints: (!e.zone_hints.is_empty() || !e.node_hints.is_empty())
             .then(|| Box::new(Hints { zones: list(&e.zone_hints), nodes: list(&e.node_hints) })),
+        ..Endpoint::new(e.ip)
     };
     let port = |p: &testkit::cases::PortSpec| SlicePort {
         name: p.name.as_str().into(),
@@ -118,11 +117,13 @@ pub fn slice(spec: &SliceSpec, n: usize) -> Slice {
         port: p.port,
     };
     Slice {
-        name: NamespacedName::new(service.namespace.clone(), format!("slice-{n}")),
-        service,
-        family: if spec.family == 6 { IpFamily::V6 } else { IpFamily::V4 },
         ports: spec.ports.iter().map(port).collect(),
         endpoints: spec.endpoints.iter().map(endpoint).collect(),
+        ..Slice::new(
+            NamespacedName::new(service.namespace.clone(), format!("slice-{n}")),
+            service,
+            if spec.family == 6 { IpFamily::V6 } else { IpFamily::V4 },
+        )
     }
 }
 

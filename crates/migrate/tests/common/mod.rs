@@ -21,19 +21,9 @@ pub fn service(name: &str) -> S {
     let port = ServicePort { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 0 };
     S(Service {
         name: NamespacedName::new("shop", name),
-        created: None,
-        kind: ServiceType::ClusterIp,
         cluster_ips: vec![format!("10.96.{}.{}", number / 256, number % 256).parse().unwrap()],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity_seconds: None,
-        health_check_node_port: 0,
-        other_proxy: false,
-        balance: Default::default(),
         ports: vec![port],
+        ..Service::default()
     })
 }
 

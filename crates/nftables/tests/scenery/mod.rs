@@ -118,7 +118,6 @@ pub fn service(spec: &ServiceSpec) -> Service {
     };
     Service {
         name: name(&spec.name),
-        created: None,
         kind,
         cluster_ips: spec.cluster_ips.clone(),
         external_ips: spec.external_ips.clone(),
@@ -128,27 +127,27 @@ pub fn service(spec: &ServiceSpec) -> Service {
         external_policy: TrafficPolicy::from(spec.external_traffic_policy.unwrap_or_default()),
         affinity_seconds: spec.session_affinity.as_ref().map(|_| spec.affinity_timeout.unwrap_or(10_800)),
         health_check_node_port: spec.health_check_node_port.unwrap_or(0),
-        other_proxy: false,
-        balance: Default::default(),
         ports: spec.ports.iter().map(port).collect(),
+        ..Service::default()
     }
 }
 
 fn slice(spec: &SliceSpec, n: usize) -> Slice {
     let service = name(&spec.service);
     let endpoint = |e: &EndpointSpec| Endpoint {
-        ip: e.ip,
         conditions: Conditions { ready: true, serving: true, terminating: false },
         node: e.node.as_deref().map(Arc::from),
-        hints: None,
+        ..Endpoint::new(e.ip)
     };
     let port =
         |p: &PortSpec| SlicePort { name: p.name.as_str().into(), protocol: p.protocol.0, port: p.port };
     Slice {
-        name: NamespacedName::new(service.namespace.clone(), format!("slice-{n}")),
-        service,
-        family: if spec.family == 6 { IpFamily::V6 } else { IpFamily::V4 },
         ports: spec.ports.iter().map(port).collect(),
         endpoints: spec.endpoints.iter().map(endpoint).collect(),
+        ..Slice::new(
+            NamespacedName::new(service.namespace.clone(), format!("slice-{n}")),
+            service,
+            if spec.family == 6 { IpFamily::V6 } else { IpFamily::V4 },
+        )
     }
 }

@@ -109,7 +109,7 @@ impl<'a> Reading<'a> {
             Expr::Dynset { .. } | Expr::MetaSet { .. } | Expr::Masquerade { .. } => None,
             // A counter changes nothing.
             Expr::Other(name) if name == "counter" => None,
-            Expr::Other(_) => {
+            Expr::Other(_) | Expr::Notrack | Expr::Socket { .. } => {
                 self.strange = true;
                 None
             }

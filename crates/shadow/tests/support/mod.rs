@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Change, Conditions, Endpoint, IpFamily, NamespacedName, Service, ServicePort, ServiceType, Slice,
-    SlicePort, Store, Touched, TrafficPolicy, parse_net,
+    Change, Endpoint, IpFamily, NamespacedName, Service, ServicePort, ServiceType, Slice, SlicePort, Store,
+    Touched, TrafficPolicy, parse_net,
 };
 use resolve::{Mode, ProxyConfig, resolve};
 use testkit::kube_proxy::{Cluster, Port};
@@ -50,24 +50,16 @@ fn service(name: NamespacedName, port: &Port) -> Service {
     let policy = if port.external_local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
     Service {
         name,
-        created: None,
         kind: ServiceType::LoadBalancer,
-        cluster_ips: vec![],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        internal_policy: TrafficPolicy::Cluster,
         external_policy: policy,
         affinity_seconds: port.affinity,
-        health_check_node_port: 0,
-        other_proxy: false,
-        balance: Default::default(),
         ports: vec![ServicePort {
             name: port.name.as_str().into(),
             protocol: port.protocol,
             port: port.cluster_ip.port(),
             node_port: port.node_port.unwrap_or(0),
         }],
+        ..Service::default()
     }
 }
 
@@ -82,18 +74,18 @@ fn add(service: &mut Service, port: &Port) {
 fn slice(service: NamespacedName, port: &Port) -> Slice {
     let family = IpFamily::of(port.cluster_ip.ip());
     let endpoint = |endpoint: &testkit::kube_proxy::Endpoint| Endpoint {
-        ip: endpoint.address.ip(),
-        conditions: Conditions::default(),
         node: Some(if endpoint.local { NODE } else { "there" }.into()),
-        hints: None,
+        ..Endpoint::new(endpoint.address.ip())
     };
     let target = port.endpoints.first().map_or(1, |endpoint| endpoint.address.port());
     Slice {
-        name: NamespacedName::new(&*service.namespace, format!("{}-{family}", service.name)),
-        service,
-        family,
         ports: vec![SlicePort { name: port.name.as_str().into(), protocol: port.protocol, port: target }],
         endpoints: port.endpoints.iter().map(endpoint).collect(),
+        ..Slice::new(
+            NamespacedName::new(&*service.namespace, format!("{}-{family}", service.name)),
+            service,
+            family,
+        )
     }
 }
 

@@ -2,28 +2,34 @@
 
 use std::fmt::Display;
 
-use model::{Change, Endpoint, Node, Service, ServiceType, Slice, TrafficPolicy};
+use model::{
+    Change, Endpoint, ImportSlice, Labels, Namespace, Node, Service, ServiceImport, ServicePort, ServiceType,
+    Slice, TrafficPolicy,
+};
 use serde_json::{Map, Value, json};
 
-use super::Kind;
 use super::time::rfc3339;
+use super::{Kind, labels, pod};
 
-/// The object of an upsert, such that decoding it gives the same upsert; `None` for any other change, and for Pods.
+/// The object of an upsert, such that decoding it gives the same upsert; `None` for any other change.
 pub fn encode(change: &Change) -> Option<Value> {
     match change {
         Change::Service(value) => Some(service(value)),
-        Change::Slice(value) => Some(slice(value)),
+        Change::Slice(value) => Some(slice(value, json!({labels::SERVICE_NAME: value.service.name}))),
+        Change::ImportSlice(value) => Some(import_slice(value)),
+        Change::ServiceImport(value) => Some(import(value)),
         Change::Node(value) => Some(node(value)),
         Change::ServiceCidr { name, cidrs } => {
             let spec = json!({"cidrs": texts(cidrs)});
             Some(object(Kind::ServiceCidr, &json!({"name": name}), [("spec", spec)]))
         }
-        Change::Namespace(name) => Some(object(Kind::Namespace, &json!({"name": name}), [])),
+        Change::Namespace(value) => Some(namespace(value)),
+        Change::Pod(value) => Some(pod::encode(value)),
         _ => None,
     }
 }
 
-fn object<const N: usize>(kind: Kind, metadata: &Value, parts: [(&str, Value); N]) -> Value {
+pub(super) fn object<const N: usize>(kind: Kind, metadata: &Value, parts: [(&str, Value); N]) -> Value {
     let mut object = json!({"apiVersion": kind.api_version(), "kind": kind.as_str(), "metadata": metadata});
     parts.into_iter().for_each(|(name, part)| object[name] = part);
     without_nothing(object)
@@ -54,27 +60,24 @@ fn texts(list: &[impl Display]) -> Vec<String> {
 fn service(value: &Service) -> Value {
     #[rustfmt::skip]
     let Service {
-        name, created, kind, cluster_ips, external_ips, load_balancer_ips, source_ranges, internal_policy,
-        external_policy, affinity_seconds, health_check_node_port, other_proxy, balance, ports,
+        name, created, kind, cluster_ips, headless, external_name, external_ips, load_balancer_ips, load_balancer_hosts,
+        source_ranges, internal_policy, external_policy, affinity_seconds, health_check_node_port, other_proxy, balance,
+        ports, labels,
     } = value;
     let metadata = json!({
         "name": name.name,
         "namespace": name.namespace,
         "creationTimestamp": created.map(rfc3339),
-        "labels": other_proxy.then(|| json!({"service.kubernetes.io/service-proxy-name": "other"})),
+        "labels": with(labels, other_proxy.then(|| json!({labels::PROXY_NAME: "other"})).unwrap_or_default()),
         "annotations": {
             "towpath.dev/scheduler": balance.scheduler.map(model::Scheduler::as_str),
             "towpath.dev/weights": weights(balance),
         },
     });
-    let headless = cluster_ips.is_empty() && *kind != ServiceType::ExternalName;
-    let ports = ports.iter().map(|port| {
-        let node_port = Some(port.node_port).filter(|port| *port != 0);
-        json!({"name": port.name, "protocol": upper(port.protocol), "port": port.port, "nodePort": node_port})
-    });
     let spec = json!({
         "type": service_type(*kind),
         "clusterIP": headless.then_some("None"),
+        "externalName": external_name,
         "clusterIPs": texts(cluster_ips),
         "externalIPs": texts(external_ips),
         "loadBalancerSourceRanges": texts(source_ranges),
@@ -83,11 +86,49 @@ fn service(value: &Service) -> Value {
         "sessionAffinity": affinity_seconds.map(|_| "ClientIP"),
         "sessionAffinityConfig": affinity_seconds.map(|s| json!({"clientIP": {"timeoutSeconds": s}})),
         "healthCheckNodePort": Some(health_check_node_port).filter(|port| **port != 0),
-        "ports": ports.collect::<Vec<_>>(),
+        "ports": service_ports(ports),
     });
     let ingress = load_balancer_ips.iter().map(|ip| json!({"ip": ip.to_string()}));
+    let ingress = ingress.chain(load_balancer_hosts.iter().map(|host| json!({"hostname": host})));
     let status = json!({"loadBalancer": {"ingress": ingress.collect::<Vec<_>>()}});
     object(Kind::Service, &metadata, [("spec", spec), ("status", status)])
+}
+
+fn service_ports(list: &[ServicePort]) -> Value {
+    let one = |port: &ServicePort| {
+        let node_port = Some(port.node_port).filter(|port| *port != 0);
+        json!({"name": port.name, "protocol": upper(port.protocol), "port": port.port, "nodePort": node_port})
+    };
+    list.iter().map(one).collect()
+}
+
+/// Labels, and those that are kept elsewhere, of which the ones that are there win.
+fn with(labels: &Labels, mut others: Value) -> Value {
+    labels.iter().for_each(|(key, value)| others[key] = value.into());
+    others
+}
+
+fn namespace(value: &Namespace) -> Value {
+    let Namespace { name, labels } = value;
+    object(Kind::Namespace, &json!({"name": name, "labels": with(labels, Value::Null)}), [])
+}
+
+fn import(value: &ServiceImport) -> Value {
+    let ServiceImport { name, headless, ips, ports, labels } = value;
+    let labels = with(labels, Value::Null);
+    let metadata = json!({"name": name.name, "namespace": name.namespace, "labels": labels});
+    let kind = if *headless { "Headless" } else { "ClusterSetIP" };
+    let spec = json!({"type": kind, "ips": texts(ips), "ports": service_ports(ports)});
+    object(Kind::ServiceImport, &metadata, [("spec", spec)])
+}
+
+fn import_slice(value: &ImportSlice) -> Value {
+    let ImportSlice { slice: own, import, cluster, for_service } = value;
+    let service = for_service.then_some(&own.service.name);
+    let known = [(labels::SERVICE_NAME, service), (labels::IMPORT_NAME, Some(&import.name))];
+    let known =
+        known.into_iter().chain([(labels::IMPORT_CLUSTER, Some(cluster).filter(|name| !name.is_empty()))]);
+    slice(own, known.map(|(key, value)| (key.to_owned(), json!(value))).collect())
 }
 
 /// The annotation's text; `None` where nothing is said.
@@ -115,9 +156,10 @@ fn upper(protocol: model::Protocol) -> String {
     protocol.as_str().to_uppercase()
 }
 
-fn slice(value: &Slice) -> Value {
-    let Slice { name, service, family, ports, endpoints } = value;
-    let labels = json!({"kubernetes.io/service-name": service.name});
+/// A slice, and the labels that say what it belongs to.
+fn slice(value: &Slice, belongs: Value) -> Value {
+    let Slice { name, service: _, family, ports, endpoints, labels } = value;
+    let labels = with(labels, belongs);
     let metadata = json!({"name": name.name, "namespace": name.namespace, "labels": labels});
     let ports = ports
         .iter()
@@ -131,7 +173,7 @@ fn slice(value: &Slice) -> Value {
 }
 
 fn endpoint(value: &Endpoint) -> Value {
-    let Endpoint { ip, conditions, node, hints } = value;
+    let Endpoint { ip, conditions, node, hints, dns: _ } = value;
     let default = model::Conditions::default();
     let unless = |value: bool, usual: bool| (value != usual).then_some(value);
     let named =
@@ -144,6 +186,9 @@ fn endpoint(value: &Endpoint) -> Value {
             "terminating": unless(conditions.terminating, default.terminating),
         },
         "nodeName": node,
+        "hostname": value.hostname(),
+        "zone": value.zone(),
+        "targetRef": value.pod().map(|name| json!({"kind": "Pod", "name": name})),
         "hints": hints.as_ref().map(|h| json!({"forZones": named(&h.zones), "forNodes": named(&h.nodes)})),
     })
 }
@@ -165,17 +210,16 @@ fn node(value: &Node) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use model::Interner;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::k8s::decode;
+    use crate::k8s::{Decoder, Kept, decode};
 
     fn there_and_back(kind: Kind, text: &str) {
-        let first = decode(kind, text, &mut Interner::default()).unwrap();
+        let first = decode(kind, text, &mut Decoder::new(Kept::ALL)).unwrap();
         let Some(change) = first.change else { return };
         let encoded = encode(&change).unwrap().to_string();
-        let again = decode(kind, &encoded, &mut Interner::default()).unwrap();
+        let again = decode(kind, &encoded, &mut Decoder::new(Kept::ALL)).unwrap();
         assert_eq!((again.change, again.warnings), (Some(change), vec![]), "{encoded}");
     }
 
@@ -233,7 +277,7 @@ mod tests {
         ] {
             let object = json!({"metadata": {"name": "a", "namespace": "n", "annotations": annotations},
                 "spec": {"clusterIP": "10.96.0.1"}});
-            let first = decode(Kind::Service, &object.to_string(), &mut Interner::default()).unwrap();
+            let first = decode(Kind::Service, &object.to_string(), &mut Decoder::new(Kept::ALL)).unwrap();
             let Some(Change::Service(service)) = &first.change else { panic!("{first:?}") };
             assert_ne!(service.balance, model::Balance::default(), "{object}");
             there_and_back(Kind::Service, &object.to_string());

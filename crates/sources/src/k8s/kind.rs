@@ -7,7 +7,7 @@ use model::{Change, NamespacedName};
 
 use super::FieldError;
 
-/// A kind of object that means something to a service proxy.
+/// A kind of object that means something to a service proxy, or to DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `v1` Service.
@@ -22,12 +22,21 @@ pub enum Kind {
     ServiceCidr,
     /// `v1` Pod.
     Pod,
+    /// `multicluster.x-k8s.io/v1alpha1` ServiceImport.
+    ServiceImport,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] =
-        [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::Namespace, Kind::ServiceCidr, Kind::Pod];
+    pub const ALL: [Kind; 7] = [
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Node,
+        Kind::Namespace,
+        Kind::ServiceCidr,
+        Kind::Pod,
+        Kind::ServiceImport,
+    ];
 
     /// The kind of an object by its `apiVersion` and `kind`. `Ok(None)` means: not one that we read, which
     /// includes a kind of the same name in a foreign API group (a Knative Service, say).
@@ -41,7 +50,7 @@ impl Kind {
         let expected = found.api_version();
         match api_version {
             None | Some("") => Ok(Some(found)),
-            Some(version) if version == expected => Ok(Some(found)),
+            Some(version) if found.api_versions().contains(&version) => Ok(Some(found)),
             Some(version) if group(version) == group(expected) => Err(FieldError::new(
                 "apiVersion",
                 format!("{version:?} is not read for {kind}: write it as {expected:?}"),
@@ -59,21 +68,28 @@ impl Kind {
             Kind::Namespace => "Namespace",
             Kind::ServiceCidr => "ServiceCIDR",
             Kind::Pod => "Pod",
+            Kind::ServiceImport => "ServiceImport",
         }
     }
 
-    /// The one `apiVersion` that is read.
+    /// The `apiVersion` that is written, and asked for first.
     pub fn api_version(self) -> &'static str {
+        self.api_versions().first().copied().unwrap_or_default()
+    }
+
+    /// Every `apiVersion` that is read.
+    pub fn api_versions(self) -> &'static [&'static str] {
         match self {
-            Kind::Service | Kind::Node | Kind::Namespace | Kind::Pod => "v1",
-            Kind::EndpointSlice => "discovery.k8s.io/v1",
-            Kind::ServiceCidr => "networking.k8s.io/v1",
+            Kind::Service | Kind::Node | Kind::Namespace | Kind::Pod => &["v1"],
+            Kind::EndpointSlice => &["discovery.k8s.io/v1"],
+            Kind::ServiceCidr => &["networking.k8s.io/v1"],
+            Kind::ServiceImport => &["multicluster.x-k8s.io/v1alpha1", "multicluster.x-k8s.io/v1beta1"],
         }
     }
 
     /// Whether its objects live in a namespace.
     pub fn is_namespaced(self) -> bool {
-        matches!(self, Kind::Service | Kind::EndpointSlice | Kind::Pod)
+        matches!(self, Kind::Service | Kind::EndpointSlice | Kind::Pod | Kind::ServiceImport)
     }
 }
 
@@ -98,6 +114,7 @@ impl ObjectKey {
             Kind::Service => Change::ServiceGone(self.name.clone()),
             Kind::EndpointSlice => Change::SliceGone(self.name.clone()),
             Kind::Pod => Change::PodGone(self.name.clone()),
+            Kind::ServiceImport => Change::ServiceImportGone(self.name.clone()),
             Kind::Node => Change::NodeGone(name()),
             Kind::Namespace => Change::NamespaceGone(name()),
             Kind::ServiceCidr => Change::ServiceCidrGone(name()),
@@ -126,6 +143,11 @@ mod tests {
         let of = |version, kind| Kind::of(version, kind).map_err(|e| e.field);
         assert_eq!(of(Some("v1"), "Service"), Ok(Some(Kind::Service)));
         assert_eq!(of(None, "ServiceCIDR"), Ok(Some(Kind::ServiceCidr)));
+        for version in ["multicluster.x-k8s.io/v1alpha1", "multicluster.x-k8s.io/v1beta1"] {
+            assert_eq!(of(Some(version), "ServiceImport"), Ok(Some(Kind::ServiceImport)));
+        }
+        assert_eq!(of(Some("multicluster.x-k8s.io/v2"), "ServiceImport"), Err("apiVersion".to_owned()));
+        assert_eq!(of(Some("multicluster.example.com/v1alpha1"), "ServiceImport"), Ok(None));
         assert_eq!(of(Some("apps/v1"), "Deployment"), Ok(None));
         assert_eq!(of(Some("serving.knative.dev/v1"), "Service"), Ok(None));
         assert_eq!(of(Some("v1beta3"), "Service"), Err("apiVersion".to_owned()));

@@ -14,24 +14,31 @@ mod balance;
 mod encode;
 mod field;
 mod fingerprint;
+mod import;
+mod kept;
 mod kind;
+mod labels;
 mod others;
+mod pod;
 mod service;
 mod slice;
 mod time;
 mod types;
 
 #[cfg(test)]
+mod dns_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use model::{Change, Interner};
+use model::{Change, Namespace};
 use serde::Deserialize;
 
 pub use encode::encode;
 pub use field::FieldError;
 pub use fingerprint::fingerprint;
+pub use kept::{Decoder, Kept};
 pub use kind::{Kind, ObjectKey};
 pub(crate) use time::rfc3339;
 
@@ -40,7 +47,7 @@ pub(crate) use time::rfc3339;
 pub struct Decoded {
     /// Its identity.
     pub key: ObjectKey,
-    /// What to tell the store; `None` for a slice that a proxy ignores (FQDN addresses, or no Service).
+    /// What to tell the store; `None` for a slice that is ignored (FQDN addresses, or of no Service and no ServiceImport).
     pub change: Option<Change>,
     /// Values that were left out.
     pub warnings: Vec<FieldError>,
@@ -48,34 +55,39 @@ pub struct Decoded {
     pub trigger: Option<u64>,
 }
 
-/// Reads one object of a known kind from its JSON text. Names that repeat are shared through `names`.
+/// Reads one object of a known kind from its JSON text, and keeps of it what `decoder` says. Names that repeat are shared.
 ///
 /// # Errors
 /// The first thing that makes the object unusable, with the field that it is about.
-pub fn decode(kind: Kind, json: &str, names: &mut Interner) -> Result<Decoded, FieldError> {
+pub fn decode(kind: Kind, json: &str, decoder: &mut Decoder) -> Result<Decoded, FieldError> {
     match kind {
-        Kind::Service => read(kind, json, names, |key, object, _, warnings| {
-            let service = service::convert(key.name.clone(), object, warnings)?;
+        Kind::Service => read(kind, json, decoder, |key, object, decoder, warnings| {
+            let service = service::convert(key.name.clone(), object, decoder, warnings)?;
             Ok(Some(Change::Service(Arc::new(service))))
         }),
-        Kind::EndpointSlice => read(kind, json, names, |key, object, names, warnings| {
-            let slice = slice::convert(key.name.clone(), object, names, warnings)?;
-            Ok(slice.map(|slice| Change::Slice(Arc::new(slice))))
+        Kind::EndpointSlice => read(kind, json, decoder, |key, object, decoder, warnings| {
+            slice::convert(key.name.clone(), object, decoder, warnings)
         }),
-        Kind::Node => read(kind, json, names, |key, object, names, warnings| {
-            let node = others::node(&key.name, object, names, warnings);
+        Kind::Node => read(kind, json, decoder, |key, object, decoder, warnings| {
+            let node = others::node(&key.name, object, &mut decoder.names, warnings);
             Ok(Some(Change::Node(Box::new(node))))
         }),
-        Kind::Namespace => read(kind, json, names, |key, _: &types::Bare, _, _| {
-            Ok(Some(Change::Namespace(Arc::clone(&key.name.name))))
+        Kind::Namespace => read(kind, json, decoder, |key, object: &types::Bare, decoder, warnings| {
+            let labels = object.metadata.as_ref().filter(|_| decoder.kept.dns).and_then(|m| m.labels.as_ref());
+            let labels = labels::selectable(labels, &[], &mut decoder.names, warnings);
+            Ok(Some(Change::Namespace(Arc::new(Namespace { name: Arc::clone(&key.name.name), labels }))))
         }),
-        Kind::ServiceCidr => read(kind, json, names, |key, object, _, warnings| {
+        Kind::ServiceCidr => read(kind, json, decoder, |key, object, _, warnings| {
             let cidrs = others::service_cidrs(object, warnings);
             Ok(Some(Change::ServiceCidr { name: Arc::clone(&key.name.name), cidrs }))
         }),
-        Kind::Pod => read(kind, json, names, |key, object, names, warnings| {
-            let pod = others::pod(key.name.clone(), object, names, warnings);
-            Ok(Some(Change::Pod(Box::new(pod))))
+        Kind::Pod => read(kind, json, decoder, |key, object, decoder, warnings| {
+            let pod = pod::convert(key.name.clone(), object, &mut decoder.names, warnings);
+            Ok(Some(Change::Pod(Arc::new(pod))))
+        }),
+        Kind::ServiceImport => read(kind, json, decoder, |key, object, decoder, warnings| {
+            let import = import::convert(key.name.clone(), object, decoder, warnings)?;
+            Ok(Some(Change::ServiceImport(Arc::new(import))))
         }),
     }
 }
@@ -84,26 +96,26 @@ pub fn decode(kind: Kind, json: &str, names: &mut Interner) -> Result<Decoded, F
 fn read<'a, T: types::Object + Deserialize<'a>>(
     kind: Kind,
     json: &'a str,
-    names: &mut Interner,
+    decoder: &mut Decoder,
     convert: impl FnOnce(
         &ObjectKey,
         &T,
-        &mut Interner,
+        &mut Decoder,
         &mut Vec<FieldError>,
     ) -> Result<Option<Change>, FieldError>,
 ) -> Result<Decoded, FieldError> {
     let object: T = parse(json)?;
-    let key = field::key(kind, object.metadata(), names)?;
+    let key = field::key(kind, object.metadata(), &mut decoder.names)?;
     let mut warnings = Vec::new();
-    let change = convert(&key, &object, names, &mut warnings)?;
+    let change = convert(&key, &object, decoder, &mut warnings)?;
     let trigger = object.metadata().and_then(|m| m.annotations.as_ref()?.trigger.as_deref());
     Ok(Decoded { key, change, warnings, trigger: trigger.and_then(time::unix_millis) })
 }
 
 /// The identity of an object that may be malformed elsewhere; `None` when even that cannot be read.
-pub fn identity(kind: Kind, json: &str, names: &mut Interner) -> Option<ObjectKey> {
+pub fn identity(kind: Kind, json: &str, decoder: &mut Decoder) -> Option<ObjectKey> {
     let object: types::Bare = serde_json::from_str(json).ok()?;
-    field::key(kind, object.metadata.as_ref(), names).ok()
+    field::key(kind, object.metadata.as_ref(), &mut decoder.names).ok()
 }
 
 /// Reads JSON; only when that fails is it read again with the bookkeeping that tells which field it was.

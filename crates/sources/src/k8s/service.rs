@@ -4,33 +4,43 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, parse_ip, parse_net};
+use model::{
+    IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, parse_ip, parse_net,
+};
 
-use super::balance;
 use super::field::{self, FieldError};
+use super::kept::Decoder;
 use super::time::unix_seconds;
-use super::types;
+use super::{balance, labels, types};
 
 /// Seconds of ClientIP affinity when the Service does not say.
 const DEFAULT_AFFINITY: i64 = 10_800;
+/// Longest DNS name as text: 255 octets on the wire are at most 253 characters and a dot, unless escaped.
+const HOST_LIMIT: usize = 254;
 
 /// Converts a Service. Single bad values of address lists are left out and reported in `warnings`.
 pub(super) fn convert(
     name: NamespacedName,
     object: &types::Service,
+    decoder: &mut Decoder,
     warnings: &mut Vec<FieldError>,
 ) -> Result<model::Service, FieldError> {
     let empty = types::ServiceSpec::default();
     let spec = object.spec.as_ref().unwrap_or(&empty);
     let metadata = object.metadata.as_ref();
     let external = field::entries("spec.externalIPs", spec.external_ips.as_ref());
+    let Decoder { names, kept } = decoder;
+    let found = metadata.and_then(|m| m.labels.as_ref());
     let mut service = model::Service {
         name,
         created: created(metadata, warnings),
         kind: kind(spec)?,
         cluster_ips: cluster_ips(spec, warnings)?,
         external_ips: field::addresses(external, warnings),
+        headless: is_headless(spec),
+        external_name: external_name(Some(spec).filter(|_| kept.dns), warnings),
         load_balancer_ips: load_balancer_ips(object, warnings),
+        load_balancer_hosts: load_balancer_hosts(Some(object).filter(|_| kept.dns), warnings),
         source_ranges: Vec::new(),
         internal_policy: policy("spec.internalTrafficPolicy", spec.internal_traffic_policy.as_deref())?,
         external_policy: policy("spec.externalTrafficPolicy", spec.external_traffic_policy.as_deref())?,
@@ -39,9 +49,10 @@ pub(super) fn convert(
             "spec.healthCheckNodePort",
             spec.health_check_node_port,
         )?,
-        other_proxy: metadata.and_then(|m| m.labels.as_ref()).is_some_and(|l| l.proxy_name),
+        other_proxy: found.is_some_and(|l| l.has(labels::PROXY_NAME)),
         balance: balance::read(metadata.and_then(|m| m.annotations.as_ref()), warnings),
-        ports: ports(spec)?,
+        ports: ports("spec.ports", spec.ports.as_deref().unwrap_or_default())?,
+        labels: labels::selectable(found.filter(|_| kept.labels), &[], names, warnings),
     };
     set_source_ranges(&mut service, spec, warnings);
     Ok(service)
@@ -91,15 +102,37 @@ fn affinity(spec: &types::ServiceSpec) -> Result<Option<u32>, FieldError> {
     })
 }
 
+/// `None` in the place of an address.
+fn is_headless(spec: &types::ServiceSpec) -> bool {
+    let texts = spec.cluster_ip.iter().chain(spec.cluster_ips.iter().flatten());
+    texts.into_iter().any(|text| text == "None")
+}
+
+/// What an ExternalName Service stands for; only its length is checked here.
+fn external_name(spec: Option<&types::ServiceSpec>, warnings: &mut Vec<FieldError>) -> Option<Arc<str>> {
+    let name = spec?.external_name.as_deref().filter(|name| !name.is_empty())?;
+    host("spec.externalName", name, warnings)
+}
+
+/// A DNS name as written. Too long a one is left out.
+fn host(field: &str, name: &str, warnings: &mut Vec<FieldError>) -> Option<Arc<str>> {
+    if name.len() <= HOST_LIMIT {
+        return Some(Arc::from(name));
+    }
+    let message = format!("{} characters are too many for a DNS name: left out, mend it", name.len());
+    warnings.push(FieldError::new(field, message));
+    None
+}
+
 /// `clusterIPs`, or `clusterIP` where that list is empty; at most one a family. `None` means headless.
 fn cluster_ips(spec: &types::ServiceSpec, warnings: &mut Vec<FieldError>) -> Result<Vec<IpAddr>, FieldError> {
     let single = spec.cluster_ip.iter().map(|text| ("spec.clusterIP".to_owned(), text.as_str()));
     let mut texts: Vec<_> = field::entries("spec.clusterIPs", spec.cluster_ips.as_ref()).collect();
     if texts.is_empty() {
-        texts.extend(single.clone());
+        texts.extend(single);
     }
     let mut found: Vec<IpAddr> = Vec::new();
-    if single.chain(texts.iter().cloned()).any(|(_, text)| text == "None") {
+    if is_headless(spec) {
         return Ok(found);
     }
     for (path, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
@@ -128,6 +161,17 @@ fn load_balancer_ips(object: &types::Service, warnings: &mut Vec<FieldError>) ->
         Some((format!("status.loadBalancer.ingress[{i}].ip"), text))
     });
     field::addresses(texts, warnings)
+}
+
+/// The names of load balancers that are known by name.
+fn load_balancer_hosts(object: Option<&types::Service>, warnings: &mut Vec<FieldError>) -> Vec<Arc<str>> {
+    let balancer = object.and_then(|object| object.status.as_ref()?.load_balancer.as_ref());
+    let ingress = balancer.and_then(|b| b.ingress.as_ref()).into_iter().flatten().enumerate();
+    let named = ingress.filter_map(|(i, entry)| Some((i, entry.hostname.as_deref()?)));
+    let named = named.filter(|(_, name)| !name.is_empty());
+    named
+        .filter_map(|(i, name)| host(&format!("status.loadBalancer.ingress[{i}].hostname"), name, warnings))
+        .collect()
 }
 
 /// Takes over the source ranges. A range that cannot be read must not open the VIP: when a family has ranges
@@ -171,10 +215,11 @@ fn may_mean(text: &str, family: IpFamily) -> bool {
     }
 }
 
-fn ports(spec: &types::ServiceSpec) -> Result<Vec<ServicePort>, FieldError> {
+/// The ports of a Service, or of a ServiceImport; `list` is the path of the list.
+pub(super) fn ports(list: &str, entries: &[types::Port]) -> Result<Vec<ServicePort>, FieldError> {
     let mut ports: Vec<ServicePort> = Vec::new();
-    for (i, entry) in spec.ports.iter().flatten().enumerate() {
-        let path = |name: &str| format!("spec.ports[{i}].{name}");
+    for (i, entry) in entries.iter().enumerate() {
+        let path = |name: &str| format!("{list}[{i}].{name}");
         let name = entry.name.as_deref().unwrap_or_default();
         field::check_name(&path("name"), name)?;
         let port = ServicePort {
@@ -183,21 +228,25 @@ fn ports(spec: &types::ServiceSpec) -> Result<Vec<ServicePort>, FieldError> {
             port: field::port(&path("port"), entry.port)?,
             node_port: field::optional_port(&path("nodePort"), entry.node_port)?,
         };
-        refuse_repetition(i, &port, &ports)?;
+        refuse_repetition(&path, &port, &ports)?;
         ports.push(port);
     }
     Ok(ports)
 }
 
-fn refuse_repetition(i: usize, port: &ServicePort, earlier: &[ServicePort]) -> Result<(), FieldError> {
+fn refuse_repetition(
+    path: &dyn Fn(&str) -> String,
+    port: &ServicePort,
+    earlier: &[ServicePort],
+) -> Result<(), FieldError> {
     let same_protocol = || earlier.iter().filter(|other| other.protocol == port.protocol);
     if same_protocol().any(|other| other.name == port.name) {
         let message = format!("{:?} is the name of an earlier port: give each port its own", port.name);
-        return Err(FieldError::new(format!("spec.ports[{i}].name"), message));
+        return Err(FieldError::new(path("name"), message));
     }
     if same_protocol().any(|other| other.port == port.port) {
         let message = format!("{}/{} is there twice: remove one", port.port, port.protocol);
-        return Err(FieldError::new(format!("spec.ports[{i}].port"), message));
+        return Err(FieldError::new(path("port"), message));
     }
     Ok(())
 }

@@ -1,21 +1,28 @@
-//! EndpointSlice -> `model::Slice`.
+//! EndpointSlice -> `model::Slice`, of a Service or of a ServiceImport.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{Conditions, Endpoint, Hints, Interner, IpFamily, NamespacedName, Slice, SlicePort, parse_ip};
+use model::{
+    Change, Conditions, Endpoint, EndpointDns, Hints, Interner, IpFamily, NamespacedName, Slice, SlicePort, parse_ip,
+};
 
 use super::field::{self, FieldError};
-use super::types;
+use super::import::Membership;
+use super::kept::{Decoder, Kept};
+use super::{labels, types};
 
-/// Converts a slice; `Ok(None)` for one that a proxy ignores: of names (FQDN), or of no Service.
+/// Labels that are no part of [`Slice::labels`].
+const APART: [&str; 2] = [labels::SERVICE_NAME, labels::MANAGED_BY];
+
+/// Converts a slice; `Ok(None)` for one that is ignored: of names (FQDN), or of no Service and no ServiceImport.
 /// Endpoints without a usable address are left out and reported in `warnings`.
 pub(super) fn convert(
     name: NamespacedName,
     object: &types::EndpointSlice,
-    names: &mut Interner,
+    decoder: &mut Decoder,
     warnings: &mut Vec<FieldError>,
-) -> Result<Option<Slice>, FieldError> {
+) -> Result<Option<Change>, FieldError> {
     let family = match object.address_type.as_deref() {
         Some("IPv4") => IpFamily::V4,
         Some("IPv6") => IpFamily::V6,
@@ -24,14 +31,23 @@ pub(super) fn convert(
         Some(other) => return Err(field::one_of("addressType", other, "IPv4 or IPv6")),
     };
     let labels = object.metadata.as_ref().and_then(|m| m.labels.as_ref());
-    let Some(service) = field::shared(labels.and_then(|l| l.service_name.as_ref()), names) else {
-        return Ok(None);
-    };
+    let Decoder { names, kept } = &mut *decoder;
+    let own = field::shared(labels.and_then(|l| l.get(labels::SERVICE_NAME)), names);
+    let membership = Membership::read(labels, names)?;
+    let for_service = own.is_some();
+    let Some(service) = own.or_else(|| Some(membership.as_ref()?.name())) else { return Ok(None) };
     field::check_name("metadata.labels[kubernetes.io/service-name]", &service)?;
-    let ports = ports(object, names)?;
-    let endpoints = endpoints(object, family, names, warnings);
     let service = NamespacedName { namespace: Arc::clone(&name.namespace), name: service };
-    Ok(Some(Slice { name, service, family, ports, endpoints }))
+    let slice = Slice {
+        ports: ports(object, names)?,
+        labels: labels::selectable(labels.filter(|_| kept.labels), &APART, names, warnings),
+        endpoints: endpoints(object, family, decoder, warnings),
+        ..Slice::new(name, service, family)
+    };
+    Ok(Some(match membership {
+        Some(membership) => Change::ImportSlice(Arc::new(membership.of(slice, for_service))),
+        None => Change::Slice(Arc::new(slice)),
+    }))
 }
 
 /// The ports; one without a number is ignored. An absent name is an empty one: clients that print objects
@@ -54,9 +70,10 @@ fn ports(object: &types::EndpointSlice, names: &mut Interner) -> Result<Vec<Slic
 fn endpoints(
     object: &types::EndpointSlice,
     family: IpFamily,
-    names: &mut Interner,
+    decoder: &mut Decoder,
     warnings: &mut Vec<FieldError>,
 ) -> Vec<Endpoint> {
+    let Decoder { names, kept } = decoder;
     let list = object.endpoints.as_deref().unwrap_or_default();
     let mut endpoints = Vec::with_capacity(list.len());
     for (i, entry) in list.iter().enumerate() {
@@ -66,6 +83,7 @@ fn endpoints(
                 conditions: conditions(entry.conditions.as_ref()),
                 node: field::shared(entry.node_name.as_ref(), names),
                 hints: hints(entry.hints.as_ref(), names),
+                dns: for_dns(i, entry, *kept, names, warnings),
             }),
             Err(message) => {
                 let message = format!("{message}: the endpoint is left out");
@@ -74,6 +92,39 @@ fn endpoints(
         }
     }
     endpoints
+}
+
+/// What only DNS reads, as far as it is kept. The hostname and the Pod's name are not interned, since few repeat; in a
+/// StatefulSet both are the same.
+fn for_dns(
+    i: usize,
+    entry: &types::Endpoint,
+    kept: Kept,
+    names: &mut Interner,
+    warnings: &mut Vec<FieldError>,
+) -> Option<Box<EndpointDns>> {
+    if !kept.dns {
+        return None;
+    }
+    let mut good = |field: &str, name: Option<&String>| -> Option<Arc<str>> {
+        let name = name.filter(|name| !name.is_empty())?;
+        match field::check_name(&format!("endpoints[{i}].{field}"), name) {
+            Ok(()) => Some(Arc::from(name.as_str())),
+            Err(error) => {
+                warnings.push(error);
+                None
+            }
+        }
+    };
+    let hostname = good("hostname", entry.hostname.as_ref());
+    let target = entry.target_ref.as_ref().filter(|target| kept.pod_names && target.kind.as_deref() == Some("Pod"));
+    let name = target.and_then(|target| target.name.as_ref());
+    let pod = match (&hostname, name) {
+        (Some(hostname), Some(name)) if **hostname == **name => Some(Arc::clone(hostname)),
+        _ => good("targetRef.name", name),
+    };
+    let zone = entry.zone.as_ref().filter(|_| kept.zones);
+    EndpointDns { hostname, pod, zone: field::shared(zone, names) }.boxed()
 }
 
 fn address(entry: &types::Endpoint, family: IpFamily) -> Result<IpAddr, String> {

@@ -1,12 +1,12 @@
 //! Tables of objects and what becomes of them. Objects are written as the parts that matter.
 
-use model::{Change, Interner, IpFamily, Protocol, Service, ServiceType, Slice, TrafficPolicy};
+use model::{Change, IpFamily, Protocol, Service, ServiceType, Slice, TrafficPolicy};
 use serde_json::{Value, json};
 
 use super::*;
 
 fn read_value(kind: Kind, object: &Value) -> Result<Decoded, FieldError> {
-    decode(kind, &object.to_string(), &mut Interner::default())
+    decode(kind, &object.to_string(), &mut Decoder::default())
 }
 
 fn service_of(spec: Value, status: Value) -> Result<(Service, Vec<String>), FieldError> {
@@ -233,9 +233,9 @@ fn names_and_namespaces() {
 #[test]
 fn an_identity_survives_a_bad_spec() {
     let text = json!({"metadata": {"name": "x"}, "spec": 3}).to_string();
-    let key = identity(Kind::Service, &text, &mut Interner::default());
+    let key = identity(Kind::Service, &text, &mut Decoder::default());
     assert_eq!(key.map(|k| k.to_string()).as_deref(), Some("Service default/x"));
-    assert_eq!(identity(Kind::Service, "{}", &mut Interner::default()), None);
+    assert_eq!(identity(Kind::Service, "{}", &mut Decoder::default()), None);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn nodes_and_pods() {
     assert_eq!((texts(&pod.ips).len(), pod.node.as_deref(), pod.host_network), (2, Some("n"), true));
     let pod = json!({"metadata": {"name": "p"}, "status": {"podIP": "10.244.1.5"}});
     let Some(Change::Pod(pod)) = read_value(Kind::Pod, &pod).unwrap().change else { panic!() };
-    assert_eq!((texts(&pod.ips), pod.node), (vec!["10.244.1.5".to_owned()], None));
+    assert_eq!((texts(&pod.ips), pod.node.as_deref()), (vec!["10.244.1.5".to_owned()], None));
 }
 
 #[test]

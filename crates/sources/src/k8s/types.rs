@@ -1,9 +1,11 @@
-//! The few fields of each kind that a service proxy reads, spelled as the Kubernetes API spells them.
+//! The few fields of each kind that a service proxy and DNS read, spelled as the Kubernetes API spells them.
 //!
 //! Every field is optional here, and `null` is the same as absent, as it is for the API server. What is
 //! missing, and whether that matters, is decided in the conversions.
 
 use serde::{Deserialize, Deserializer};
+
+pub(super) use super::labels::Labels;
 
 /// What every object has.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +28,8 @@ pub(super) struct Annotations {
     pub(super) scheduler: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/weights")]
     pub(super) weights: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/dns-intercept")]
+    pub(super) dns_intercept: Option<String>,
 }
 
 /// An annotation of ours. One that is no text (a number in a manifest, say) is read as what stands there: it must not
@@ -36,22 +40,6 @@ fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
         serde_json::Value::String(text) => Some(text),
         other => Some(other.to_string()),
     })
-}
-
-/// The labels that mean something here; the others are skipped without being copied.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Labels {
-    #[serde(rename = "kubernetes.io/service-name")]
-    pub(super) service_name: Option<String>,
-    #[serde(default, deserialize_with = "present", rename = "service.kubernetes.io/service-proxy-name")]
-    pub(super) proxy_name: bool,
-    #[serde(rename = "topology.kubernetes.io/zone")]
-    pub(super) zone: Option<String>,
-}
-
-/// A label counts by being there, whatever its value.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Option::<String>::deserialize(deserializer).map(|_| true)
 }
 
 /// An object that has nothing for us but its metadata (Namespace); also used to find an object's identity.
@@ -85,6 +73,7 @@ pub(super) struct ServiceSpec {
     pub(super) session_affinity: Option<String>,
     pub(super) session_affinity_config: Option<AffinityConfig>,
     pub(super) health_check_node_port: Option<i64>,
+    pub(super) external_name: Option<String>,
     pub(super) ports: Option<Vec<Port>>,
 }
 
@@ -125,6 +114,7 @@ pub(super) struct LoadBalancer {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Ingress {
     pub(super) ip: Option<String>,
+    pub(super) hostname: Option<String>,
     pub(super) ip_mode: Option<String>,
 }
 
@@ -145,6 +135,15 @@ pub(super) struct Endpoint {
     pub(super) conditions: Option<Conditions>,
     pub(super) node_name: Option<String>,
     pub(super) hints: Option<Hints>,
+    pub(super) hostname: Option<String>,
+    pub(super) zone: Option<String>,
+    pub(super) target_ref: Option<TargetRef>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct TargetRef {
+    pub(super) kind: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -225,10 +224,25 @@ pub(super) struct Pod {
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
     pub(super) host_network: Option<bool>,
+    pub(super) dns_policy: Option<String>,
+    pub(super) dns_config: Option<DnsConfig>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct DnsConfig {
+    pub(super) searches: Option<Vec<String>>,
+    pub(super) options: Option<Vec<DnsOption>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct DnsOption {
+    pub(super) name: Option<String>,
+    pub(super) value: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct PodStatus {
+    pub(super) phase: Option<String>,
     #[serde(rename = "podIP")]
     pub(super) pod_ip: Option<String>,
     #[serde(rename = "podIPs")]
@@ -238,6 +252,23 @@ pub(super) struct PodStatus {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct PodIp {
     pub(super) ip: Option<String>,
+}
+
+/// A ServiceImport. Later versions of its API have the fields of `spec` beside the metadata: both places are read.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ServiceImport {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) spec: Option<ImportSpec>,
+    #[serde(flatten)]
+    pub(super) root: ImportSpec,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ImportSpec {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) ips: Option<Vec<String>>,
+    pub(super) ports: Option<Vec<Port>>,
 }
 
 /// What [`super::decode`] needs of every kind.
@@ -256,4 +287,4 @@ macro_rules! objects {
     };
 }
 
-objects!(Bare, Service, EndpointSlice, Node, ServiceCidr, Pod);
+objects!(Bare, Service, EndpointSlice, Node, ServiceCidr, Pod, ServiceImport);

@@ -9,9 +9,10 @@ use super::watched::{Query, Selectors, Target};
 /// Objects a page, where a list must be read from etcd.
 const PAGE: &str = "500";
 
-/// The request of a step for objects of one kind.
+/// The request of a step for objects of one kind, in one of its versions.
 pub(super) fn request(
     target: &Target,
+    version: &str,
     selectors: &Selectors,
     step: &Step,
     length: Duration,
@@ -25,7 +26,7 @@ pub(super) fn request(
         (true, _) => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
     };
     let mut request = http::Request::new(Vec::new());
-    let path = format!("{}{}", target.watched.path(), query.as_str());
+    let path = format!("{}{}", target.watched.path_of(version), query.as_str());
     // Both are made of ASCII that was escaped: they always parse.
     *request.uri_mut() = path.parse().unwrap_or_default();
     request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));

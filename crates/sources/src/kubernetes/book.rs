@@ -181,8 +181,12 @@ impl Book {
 }
 
 fn send(change: Change, trigger: Option<u64>, out: &mut Out<'_>) {
-    if let (Change::Slice(slice), Some(at_ms)) = (&change, trigger) {
-        let family: IpFamily = slice.family;
+    let family: Option<IpFamily> = match &change {
+        Change::Slice(slice) => Some(slice.family),
+        Change::ImportSlice(slice) => Some(slice.slice.family),
+        _ => None,
+    };
+    if let (Some(family), Some(at_ms)) = (family, trigger) {
         out(Change::Trigger { family, at_ms });
     }
     out(change);
@@ -196,7 +200,10 @@ pub(super) fn name_of(change: &Change) -> Option<(Kind, NamespacedName)> {
         Change::Slice(slice) => (Kind::EndpointSlice, slice.name.clone()),
         Change::Node(node) => (Kind::Node, plain(&node.name)),
         Change::ServiceCidr { name, .. } => (Kind::ServiceCidr, plain(name)),
-        Change::Namespace(name) => (Kind::Namespace, plain(name)),
+        Change::Namespace(namespace) => (Kind::Namespace, plain(&namespace.name)),
+        Change::ImportSlice(slice) => (Kind::EndpointSlice, slice.slice.name.clone()),
+        Change::ServiceImport(import) => (Kind::ServiceImport, import.name.clone()),
+        Change::Pod(pod) => (Kind::Pod, pod.name.clone()),
         _ => return None,
     })
 }

@@ -1,27 +1,26 @@
 //! Which changes come out, for what goes in.
 
-use model::Interner;
 use serde_json::json;
 
 use super::super::objects::Verdict;
 use super::super::pieces::Piece;
 use super::*;
-use crate::k8s;
+use crate::k8s::{self, Decoder};
 
 struct Under {
     book: Book,
-    names: Interner,
+    decoder: Decoder,
 }
 
 impl Under {
     fn new() -> Self {
-        Self { book: Book::new(Kind::Service), names: Interner::default() }
+        Self { book: Book::new(Kind::Service), decoder: Decoder::default() }
     }
 
     fn item(&mut self, json: &str, at_once: bool) -> Vec<String> {
         let mut out = Vec::new();
         let piece = Piece::Whole(json.as_bytes());
-        self.book.piece(&piece, at_once, &mut self.names, &mut |change| out.push(short(&change)));
+        self.book.piece(&piece, at_once, &mut self.decoder, &mut |change| out.push(short(&change)));
         out
     }
 
@@ -44,7 +43,7 @@ impl Under {
 
     fn delete(&mut self, json: &str, at_once: bool) -> Vec<String> {
         let mut out = Vec::new();
-        self.book.deleted(json, at_once, &mut self.names, &mut |change| out.push(short(&change)));
+        self.book.deleted(json, at_once, &mut self.decoder, &mut |change| out.push(short(&change)));
         out
     }
 }
@@ -164,7 +163,7 @@ fn large_objects_are_named_and_kept() {
     let piece = Piece::TooLarge { head, size: 50 << 20 };
     under.book.begin();
     assert_eq!(
-        under.book.piece(&piece, false, &mut under.names, &mut |change| out.push(short(&change))),
+        under.book.piece(&piece, false, &mut under.decoder, &mut |change| out.push(short(&change))),
         Verdict::TooLarge
     );
     assert_eq!(
@@ -189,7 +188,7 @@ fn a_snapshot_fills_what_is_not_known() {
     under.item(&service("a", 1), true);
     let mut out = Vec::new();
     for json in [service("a", 9), service("b", 9)] {
-        let decoded = k8s::decode(Kind::Service, &json, &mut under.names).unwrap();
+        let decoded = k8s::decode(Kind::Service, &json, &mut under.decoder).unwrap();
         under.book.seed(&decoded.key.name, decoded.change.unwrap(), &mut |c| out.push(short(&c)));
     }
     assert_eq!(out, ["b 9"]);
@@ -205,7 +204,7 @@ fn triggers_go_before_slices_that_changed() {
             "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "1970-01-01T00:00:02.5Z"}}})
         .to_string()
     };
-    let mut under = Under { book: Book::new(Kind::EndpointSlice), names: Interner::default() };
+    let mut under = Under { book: Book::new(Kind::EndpointSlice), decoder: Decoder::default() };
     let is_trigger = |out: &[String]| out.iter().any(|line| line == "at 2500");
     assert!(!is_trigger(&under.list(&[slice("10.0.0.1")])));
     assert_eq!(under.item(&slice("10.0.0.1"), false), NOTHING);

@@ -38,6 +38,8 @@ pub(super) struct Follower<'h, 'a> {
     /// When it was last said that something foreign came.
     pub(super) foreign_said: Option<Instant>,
     selectors: Selectors,
+    /// The number of the version that is asked for.
+    version: usize,
     backoff: Backoff,
     breaks: u32,
     expiries: u32,
@@ -67,6 +69,7 @@ impl<'h, 'a> Follower<'h, 'a> {
             link,
             index,
             selectors,
+            version: 0,
             course: Course::default(),
             backoff: Backoff::new(limits.retry_first, limits.retry_last),
             trouble: Trouble::new(object, limits.say_again),
@@ -139,7 +142,8 @@ impl<'h, 'a> Follower<'h, 'a> {
         if !self.course.may_select_fields() {
             selectors.field = None;
         }
-        ask::request(self.target(), &selectors, step, self.hub.limits.watch_length)
+        let version = self.target().watched.versions.get(self.version).copied().unwrap_or("v1");
+        ask::request(self.target(), version, &selectors, step, self.hub.limits.watch_length)
     }
 
     /// Learns from what came, says what is to be said, and decides how long to wait.
@@ -301,8 +305,18 @@ impl<'h, 'a> Follower<'h, 'a> {
         failure.retry_after.map_or(ours, |theirs| theirs.min(Duration::from_secs(120)).max(ours))
     }
 
+    /// Whether there is another version of the kind to ask for; once all were asked for, the first is the next again.
+    fn next_version(&mut self) -> bool {
+        self.version = (self.version + 1) % self.target().watched.versions.len().max(1);
+        self.version != 0
+    }
+
     /// The server knows no such kind, which is not needed.
     fn absent(&mut self, step: &Step, failure: &Failure) -> Duration {
+        if self.next_version() {
+            self.course.learn(News::Refused);
+            return Duration::ZERO;
+        }
         self.absences = self.absences.saturating_add(1);
         let since = self.absent_since.get_or_insert_with(Instant::now).elapsed();
         let is_sure = self.absences >= ABSENCES && since >= self.hub.limits.ask_again;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use model::{Change, Interner, Problem};
+use model::{Change, Problem};
 use tokio::sync::Notify;
 
 use super::book::Book;
@@ -14,6 +14,7 @@ use super::stats::Stats;
 use super::trouble::Trouble;
 use super::watched::TARGETS;
 use super::{Kubernetes, Limits};
+use crate::k8s::{Decoder, Kept};
 
 /// Shared by all that runs on the one thread of the source; nothing here is held across a wait.
 pub(super) struct Hub<'a> {
@@ -21,7 +22,7 @@ pub(super) struct Hub<'a> {
     refused: Cell<bool>,
     end: Notify,
     pub(super) books: [RefCell<Book>; TARGETS.len()],
-    pub(super) names: RefCell<Interner>,
+    pub(super) decoder: RefCell<Decoder>,
     pub(super) stats: Arc<Stats>,
     pub(super) limits: Limits,
     /// Kinds that are watched.
@@ -40,10 +41,11 @@ pub(super) struct Hub<'a> {
 }
 
 impl<'a> Hub<'a> {
-    /// One for these kinds.
+    /// One for these kinds, of whose objects this is kept.
     pub(super) fn new(
         sink: &'a mut dyn FnMut(Change) -> bool,
         followed: [bool; TARGETS.len()],
+        kept: Kept,
         stats: Arc<Stats>,
         limits: Limits,
     ) -> Self {
@@ -52,7 +54,7 @@ impl<'a> Hub<'a> {
             refused: Cell::new(false),
             end: Notify::new(),
             books: TARGETS.map(|target| RefCell::new(Book::new(target.kind))),
-            names: RefCell::default(),
+            decoder: RefCell::new(Decoder::new(kept)),
             stats,
             link_trouble: RefCell::new(Trouble::new("connection to the API server".into(), limits.say_again)),
             limits,

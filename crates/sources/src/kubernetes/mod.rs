@@ -1,4 +1,5 @@
-//! A Kubernetes API server as a source: Services, EndpointSlices, this Node, ServiceCIDRs and Namespaces.
+//! A Kubernetes API server as a source: Services, EndpointSlices, this Node, ServiceCIDRs and Namespaces; for DNS also Pods
+//! and ServiceImports.
 //!
 //! ```text
 //!  kubeconfig, pod --> Access --> Maker --> Link (kube's credentials; HTTP/2, limits of time)
@@ -62,7 +63,7 @@ use model::Change;
 use tokio::net::unix::pipe;
 
 use crate::StopSignal;
-use crate::k8s::Kind;
+use crate::k8s::{Kept, Kind};
 use access::{Access, Surroundings};
 use follow::Follower;
 use hub::Hub;
@@ -74,7 +75,7 @@ pub use limits::Limits;
 pub use reason::Reason;
 pub use requests::{About, EventRequest, Requests};
 pub use stats::{KindStats, Stats};
-pub use watched::{WATCHED, Watched};
+pub use watched::{Pods, WATCHED, Watched};
 
 /// Threads for names that are looked up, and for credential plugins. Of the latter, those that hang hold one each, see
 /// [`maker::Maker`]; else two are in use, and the others are never made.
@@ -93,8 +94,14 @@ pub struct Options {
     pub snapshot: Option<Snapshot>,
     /// Watch Namespaces too.
     pub namespaces: bool,
-    /// Watch headless Services and their slices too, as DNS needs them.
+    /// Watch headless Services with their slices, and Services of other proxies too, as DNS needs them.
     pub headless: bool,
+    /// Which Pods to watch.
+    pub pods: Pods,
+    /// Watch ServiceImports too. A cluster without their CRD is asked now and then whether it has it.
+    pub imports: bool,
+    /// What is kept of objects for DNS.
+    pub kept: Kept,
     /// Limits of time and memory.
     pub limits: Limits,
 }
@@ -109,7 +116,22 @@ impl Options {
             snapshot: None,
             namespaces: false,
             headless: false,
+            pods: Pods::None,
+            imports: false,
+            kept: Kept::NOTHING,
             limits: Limits::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Whether objects of a kind are to be watched.
+    fn wants(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Namespace => self.namespaces,
+            Kind::Pod => self.pods != Pods::None,
+            Kind::ServiceImport => self.imports,
+            Kind::Service | Kind::EndpointSlice | Kind::Node | Kind::ServiceCidr => true,
         }
     }
 }
@@ -130,7 +152,7 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// Services, EndpointSlices, this Node, ServiceCIDRs and Namespaces of a Kubernetes API server.
+/// What [`Options`] name of a Kubernetes API server.
 #[derive(Debug)]
 pub struct Kubernetes {
     options: Options,
@@ -193,13 +215,12 @@ impl Kubernetes {
         let stop = stop.as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
         let stop = stop.map_err(KubernetesError::Runtime)?;
         let Self { options, access, stats, requests: _, waiting } = self;
-        let wanted = |target: &watched::Target| options.namespaces || target.kind != Kind::Namespace;
-        let followed = TARGETS.each_ref().map(wanted);
-        let hub = Hub::new(sink, followed, stats, options.limits.clone());
+        let followed = TARGETS.each_ref().map(|target| options.wants(target.kind));
+        let hub = Hub::new(sink, followed, options.kept, stats, options.limits.clone());
         let link = Link::new(access, options.limits);
         let node = Arc::clone(&options.node_name);
         let follow = |index: usize| {
-            let selectors = Selectors::of(TARGETS[index].kind, &node, options.headless);
+            let selectors = Selectors::of(TARGETS[index].kind, &node, options.headless, options.pods);
             let follower = Follower::new(&hub, &link, index, selectors);
             Box::pin(async move {
                 if followed[index] {
@@ -210,7 +231,7 @@ impl Kubernetes {
         };
         let restoring = async {
             if let Some(snapshot) = options.snapshot {
-                restore::restore(&hub, &node, snapshot).await;
+                restore::restore(&hub, &node, snapshot, options.kept).await;
             }
         };
         let work = async {
@@ -220,6 +241,8 @@ impl Kubernetes {
                 follow(2),
                 follow(3),
                 follow(4),
+                follow(5),
+                follow(6),
                 Box::pin(restoring),
                 Box::pin(grace::wait(&hub)),
                 Box::pin(worker::serve(&link, &hub.limits, &node, waiting)),

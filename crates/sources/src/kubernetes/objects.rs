@@ -1,11 +1,11 @@
 //! Texts of objects, good and bad ones, into the [`Book`].
 
-use model::{Interner, NamespacedName};
+use model::NamespacedName;
 
 use super::book::{Book, Out};
 use super::pieces::Piece;
 use super::scan::text_at;
-use crate::k8s::{self, Decoded, FieldError, ObjectKey};
+use crate::k8s::{self, Decoded, Decoder, FieldError, ObjectKey};
 
 /// What is wrong with the data that came, apart from single objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ impl Book {
         &mut self,
         piece: &Piece<'_>,
         at_once: bool,
-        names: &mut Interner,
+        decoder: &mut Decoder,
         out: &mut Out<'_>,
     ) -> Verdict {
         match piece {
             Piece::Whole(bytes) => match std::str::from_utf8(bytes) {
-                Ok(json) => self.upsert(json, at_once, names, out),
+                Ok(json) => self.upsert(json, at_once, decoder, out),
                 Err(_) => {
                     let name = self.name_in(bytes, &[]);
                     self.refuse(name, FieldError::new("", "it is not UTF-8"), out);
@@ -67,10 +67,10 @@ impl Book {
         &mut self,
         json: &str,
         at_once: bool,
-        names: &mut Interner,
+        decoder: &mut Decoder,
         out: &mut Out<'_>,
     ) -> Verdict {
-        match k8s::decode(self.kind, json, names) {
+        match k8s::decode(self.kind, json, decoder) {
             Ok(Decoded { key, change, warnings, trigger }) => {
                 let verdict = if warnings.is_empty() { Verdict::Fine } else { Verdict::Malformed };
                 let name = key.name.clone();
@@ -82,7 +82,7 @@ impl Book {
                 verdict
             }
             Err(error) => {
-                let name = k8s::identity(self.kind, json, names).map(|key| key.name);
+                let name = k8s::identity(self.kind, json, decoder).map(|key| key.name);
                 let name = name.or_else(|| self.name_in(json.as_bytes(), &[]));
                 self.refuse(name, error, out);
                 Verdict::Malformed
@@ -95,10 +95,10 @@ impl Book {
         &mut self,
         json: &str,
         at_once: bool,
-        names: &mut Interner,
+        decoder: &mut Decoder,
         out: &mut Out<'_>,
     ) -> Verdict {
-        let key = k8s::identity(self.kind, json, names).or_else(|| {
+        let key = k8s::identity(self.kind, json, decoder).or_else(|| {
             let name = self.name_in(json.as_bytes(), &[])?;
             Some(ObjectKey { kind: self.kind, name })
         });

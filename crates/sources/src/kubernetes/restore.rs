@@ -6,6 +6,7 @@ use super::Snapshot;
 use super::book::name_of;
 use super::hub::Hub;
 use super::watched::TARGETS;
+use crate::k8s::Kept;
 use crate::snapshot::{self, Saved};
 
 /// How often it is asked whether it is time.
@@ -14,7 +15,7 @@ const ASK: Duration = Duration::from_secs(1);
 const GETS_ON: Duration = Duration::from_secs(5);
 
 /// Waits until the snapshot is needed, and uses it; or until it is not needed any more.
-pub(super) async fn restore(hub: &Hub<'_>, node: &str, mut snapshot: Snapshot) {
+pub(super) async fn restore(hub: &Hub<'_>, node: &str, mut snapshot: Snapshot, kept: Kept) {
     tokio::time::sleep(snapshot.after).await;
     loop {
         if hub.is_synced() || !hub.awaits_required() {
@@ -25,7 +26,7 @@ pub(super) async fn restore(hub: &Hub<'_>, node: &str, mut snapshot: Snapshot) {
         }
         tokio::time::sleep(ASK).await;
     }
-    match snapshot::read(&snapshot.path, node) {
+    match snapshot::read(&snapshot.path, node, kept) {
         Ok(saved) => restore_from(hub, &snapshot, saved),
         Err(error) => hub.tell_of_snapshot(error.to_string()),
     }

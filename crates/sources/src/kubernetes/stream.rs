@@ -124,13 +124,13 @@ impl Follower<'_, '_> {
     }
 
     fn object(&self, json: &str, deleted: bool) {
-        let (mut book, mut names) = (self.hub.books[self.index].borrow_mut(), self.hub.names.borrow_mut());
+        let (mut book, mut decoder) = (self.hub.books[self.index].borrow_mut(), self.hub.decoder.borrow_mut());
         let at_once = self.is_at_once(book.is_complete());
         let out = &mut |change| self.hub.send(change);
         let verdict = if deleted {
-            book.deleted(json, at_once, &mut names, out)
+            book.deleted(json, at_once, &mut decoder, out)
         } else {
-            book.upsert(json, at_once, &mut names, out)
+            book.upsert(json, at_once, &mut decoder, out)
         };
         self.count_verdict(verdict);
     }
@@ -227,9 +227,9 @@ impl Follower<'_, '_> {
     }
 
     fn element(&self, piece: &Piece<'_>) {
-        let (mut book, mut names) = (self.hub.books[self.index].borrow_mut(), self.hub.names.borrow_mut());
+        let (mut book, mut decoder) = (self.hub.books[self.index].borrow_mut(), self.hub.decoder.borrow_mut());
         let at_once = self.is_at_once(book.is_complete());
-        let verdict = book.piece(piece, at_once, &mut names, &mut |change| self.hub.send(change));
+        let verdict = book.piece(piece, at_once, &mut decoder, &mut |change| self.hub.send(change));
         self.count_verdict(verdict);
     }
 }

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use model::Interner;
 use rustc_hash::FxHashSet;
 
 use super::claims::{Claims, Offer};
@@ -22,7 +21,7 @@ use super::file::{self, Reading, Stamp};
 use super::objects::{self, Found};
 use super::problems::Problems;
 use super::{ManifestsError, Sink, send};
-use crate::k8s::{Decoded, FieldError, ObjectKey, fingerprint};
+use crate::k8s::{Decoded, Decoder, FieldError, Kept, ObjectKey, fingerprint};
 
 /// What one file defines.
 #[derive(Debug, Default)]
@@ -48,7 +47,7 @@ struct Draft {
 pub(super) struct Catalog {
     files: BTreeMap<Arc<Path>, FileState>,
     claims: Claims,
-    names: Interner,
+    decoder: Decoder,
     leaving: Vec<(ObjectKey, Arc<Path>)>,
     heirs: BTreeSet<Arc<Path>>,
     /// Problems as the receiver knows them, of the files whose problems were touched in this batch.
@@ -56,6 +55,11 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
+    /// An empty one, which keeps this of objects.
+    pub(super) fn keeping(kept: Kept) -> Self {
+        Self { decoder: Decoder::new(kept), ..Self::default() }
+    }
+
     /// Whether no file is known.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()
@@ -112,15 +116,15 @@ impl Catalog {
 
     fn draft(&mut self, path: &Arc<Path>, text: &str, sink: &mut Sink<'_>) -> Result<Draft, ManifestsError> {
         let mut draft = Draft::default();
-        let mut names = std::mem::take(&mut self.names);
-        objects::each(text, file::format(path), &mut names, &mut |found| match found {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        objects::each(text, file::format(path), &mut decoder, &mut |found| match found {
             Found::Object(decoded) => self.define(path, *decoded, &mut draft, sink),
             Found::Bad { key, object, error } => {
                 self.note_bad(path, key, &object, error, &mut draft);
                 Ok(())
             }
         })?;
-        self.names = names;
+        self.decoder = decoder;
         Ok(draft)
     }
 

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use model::{Change, Problem, Subject};
 
 use crate::StopSignal;
+use crate::k8s::Kept;
 use catalog::Catalog;
 pub use error::ManifestsError;
 use wait::Wake;
@@ -121,6 +122,12 @@ impl Manifests {
         }
         let (catalog, standing) = (Catalog::default(), Standing::Present);
         Ok(Self { path, is_directory, watcher, catalog, standing, trouble: None })
+    }
+
+    /// Has this kept of objects for DNS; nothing, where it is not called. Call it before [`Self::load`].
+    #[must_use]
+    pub fn keeping(self, kept: Kept) -> Self {
+        Self { catalog: Catalog::keeping(kept), ..self }
     }
 
     /// Sends everything that is there now, then [`Change::Synced`]. Call it once, before [`Self::run`].

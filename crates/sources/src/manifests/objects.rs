@@ -1,12 +1,11 @@
 //! Documents -> objects: finds out the kind, and takes lists apart.
 
-use model::Interner;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ManifestsError;
 use super::documents::{self, Format};
-use crate::k8s::{self, Decoded, FieldError, Kind, ObjectKey};
+use crate::k8s::{self, Decoded, Decoder, FieldError, Kind, ObjectKey};
 
 /// How deep lists may hold lists.
 const MAX_NESTING: usize = 4;
@@ -34,11 +33,11 @@ pub(super) type Visit<'a> = dyn FnMut(Found) -> Result<(), ManifestsError> + 'a;
 pub(super) fn each(
     text: &str,
     format: Format,
-    names: &mut Interner,
+    decoder: &mut Decoder,
     visit: &mut Visit<'_>,
 ) -> Result<(), ManifestsError> {
     documents::each(text, format, &mut |number, document| {
-        let mut reader = Reader { names: &mut *names, visit: &mut *visit };
+        let mut reader = Reader { decoder: &mut *decoder, visit: &mut *visit };
         let place = format!("document {number}");
         match document {
             Ok(json) => reader.any(json, &place, 0),
@@ -60,7 +59,7 @@ struct Envelope<'a> {
 }
 
 struct Reader<'r, 'v> {
-    names: &'r mut Interner,
+    decoder: &'r mut Decoder,
     visit: &'r mut Visit<'v>,
 }
 
@@ -136,10 +135,10 @@ impl Reader<'_, '_> {
     }
 
     fn one(&mut self, kind: Kind, json: &str, place: &str) -> Result<(), ManifestsError> {
-        match k8s::decode(kind, json, self.names) {
+        match k8s::decode(kind, json, self.decoder) {
             Ok(decoded) => (self.visit)(Found::Object(Box::new(decoded))),
             Err(error) => {
-                let key = k8s::identity(kind, json, self.names);
+                let key = k8s::identity(kind, json, self.decoder);
                 let unnamed = || format!("{} in {place}", kind.as_str());
                 let object = key.as_ref().map_or_else(unnamed, ObjectKey::to_string);
                 self.bad(key, object, error)

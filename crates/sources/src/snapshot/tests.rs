@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use super::*;
 
@@ -16,9 +17,9 @@ fn some() -> Vec<Change> {
     let list: serde_json::Value = serde_json::from_str(services).unwrap();
     let items = list["items"].as_array().unwrap().iter();
     let decode = |item: &serde_json::Value| {
-        k8s::decode(Kind::Service, &item.to_string(), &mut Interner::default()).unwrap().change.unwrap()
+        k8s::decode(Kind::Service, &item.to_string(), &mut Decoder::new(Kept::ALL)).unwrap().change.unwrap()
     };
-    items.map(decode).chain([Change::Namespace("shop".into())]).collect()
+    items.map(decode).chain([Change::Namespace(Arc::new(model::Namespace::new("shop")))]).collect()
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn what_was_written_is_read() {
     for objects in [vec![], some()] {
         let not_saved = [Change::BatchBegins, Change::Synced("x")];
         write(&path, "node-a", objects.iter().cloned().chain(not_saved)).unwrap();
-        let saved = read(&path, "node-a").unwrap();
+        let saved = read(&path, "node-a", Kept::ALL).unwrap();
         assert_eq!(saved.changes, objects);
         assert!(saved.time.elapsed().unwrap() < Duration::from_secs(60));
     }
@@ -42,12 +43,12 @@ fn what_is_not_whole_is_refused() {
     write(&path, "node-a", some().into_iter()).unwrap();
     let good = fs::read_to_string(&path).unwrap();
     for end in 0..good.len() {
-        assert!(parse(&good.as_bytes()[..end], "node-a").is_err(), "cut off at {end}");
+        assert!(parse(&good.as_bytes()[..end], "node-a", Kept::ALL).is_err(), "cut off at {end}");
     }
     for at in (0..good.len()).step_by(7) {
         let mut bad = good.clone().into_bytes();
         bad[at] ^= 1;
-        assert!(parse(&*bad, "node-a").is_err(), "damaged at {at}");
+        assert!(parse(&*bad, "node-a", Kept::ALL).is_err(), "damaged at {at}");
     }
     let newer = good.replace(r#""version":1"#, r#""version":9"#);
     for (text, node, why) in [
@@ -58,12 +59,12 @@ fn what_is_not_whole_is_refused() {
         ("hello\nworld\n", "node-a", "it does not begin as a snapshot does"),
         (&good.replace("web", "wob"), "node-a", "it is damaged: the checksum does not fit"),
     ] {
-        match parse(text.as_bytes(), node).unwrap_err() {
+        match parse(text.as_bytes(), node, Kept::ALL).unwrap_err() {
             Bad::Content(found) => assert_eq!(found, why),
             Bad::Read(error) => panic!("{error}"),
         }
     }
-    let missing = read(Path::new("/nonexistent/state"), "a").unwrap_err().to_string();
+    let missing = read(Path::new("/nonexistent/state"), "a", Kept::ALL).unwrap_err().to_string();
     assert!(missing.starts_with("snapshot /nonexistent/state: cannot read it: "), "{missing}");
     let nowhere = write(Path::new("/proc/nowhere/state"), "a", [].into_iter()).unwrap_err().to_string();
     assert!(nowhere.starts_with("snapshot /proc/nowhere/state: cannot create it: "), "{nowhere}");

@@ -146,7 +146,7 @@ pub fn short(change: &Change) -> String {
         Change::Slice(s) => format!("slice {} of {} x{}", s.name, s.service, s.endpoints.len()),
         Change::SliceGone(name) => format!("slice gone {name}"),
         Change::Node(node) => format!("node {}", node.name),
-        Change::Namespace(name) => format!("namespace {name}"),
+        Change::Namespace(namespace) => format!("namespace {}", namespace.name),
         Change::NamespaceGone(name) => format!("namespace gone {name}"),
         Change::Problem(p) => {
             format!(

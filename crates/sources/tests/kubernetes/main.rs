@@ -4,6 +4,7 @@
 
 mod barren;
 mod credentials;
+mod dns;
 mod faults;
 mod hanging;
 mod lists;

@@ -65,6 +65,11 @@ pub struct Run {
     markers: u32,
 }
 
+/// Whether a change brings the Namespace of this name.
+pub fn is_namespace(change: &Change, name: &str) -> bool {
+    matches!(change, Change::Namespace(namespace) if &*namespace.name == name)
+}
+
 /// Options for a server without TLS.
 pub fn plain(server: &Server) -> Options {
     let mut options = Options::new("node-a");

@@ -1,9 +1,10 @@
 //! Starting without a server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::Options;
-use model::{Change, Interner};
+use model::Change;
 use towpath_sources::kubernetes::{Kubernetes, Snapshot};
 use towpath_sources::{k8s, snapshot};
 
@@ -11,15 +12,19 @@ use crate::run::*;
 
 fn saved(name: &str) -> Change {
     let json = service(name, 80).to_string();
-    k8s::decode(k8s::Kind::Service, &json, &mut Interner::default()).unwrap().change.unwrap()
+    k8s::decode(k8s::Kind::Service, &json, &mut k8s::Decoder::default()).unwrap().change.unwrap()
 }
 
 #[test]
 fn the_last_known_good_state_is_used_until_the_server_is_there() {
     let (server, directory) = (server(Options::default()), Directory::new());
     let path = directory.file("state");
-    snapshot::write(&path, "node-a", [saved("web"), saved("old"), Change::Namespace("n".into())].into_iter())
-        .unwrap();
+    snapshot::write(
+        &path,
+        "node-a",
+        [saved("web"), saved("old"), Change::Namespace(Arc::new(model::Namespace::new("n")))].into_iter(),
+    )
+    .unwrap();
     server.faults().refuse(true);
     let mut options = plain(&server);
     let mut asked = 0;
@@ -40,7 +45,10 @@ fn the_last_known_good_state_is_used_until_the_server_is_there() {
         first.iter().any(|c| is_service(c, "web")) && first.iter().any(|c| is_service(c, "old")),
         "{first:?}"
     );
-    assert!(!first.contains(&Change::Namespace("n".into())), "Namespaces are not watched");
+    assert!(
+        !first.contains(&Change::Namespace(Arc::new(model::Namespace::new("n")))),
+        "Namespaces are not watched"
+    );
     assert!(run.stats.snapshot().is_some());
     server.faults().refuse(false);
     let all = run.until("its end", |c| matches!(c, Change::ProblemSolved(s) if &*s.object == "snapshot"));
