@@ -20,6 +20,7 @@
 mod address;
 mod complete;
 mod decode;
+mod dns;
 mod documents;
 mod duration;
 mod flags;
@@ -42,6 +43,7 @@ mod validate_text;
 mod yaml;
 
 pub use complete::{HEALTHZ_PORT, METRICS_PORT};
+pub use dns::DnsConfiguration;
 pub use duration::{DurationError, GoDuration};
 pub use flags::{FeatureGates, IgnoredFlags, KubeProxyFlags, TowpathFlags, VModule, normalize};
 pub use gates::{GATES, Gate};

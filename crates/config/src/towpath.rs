@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::DnsConfiguration;
 use crate::duration::GoDuration;
 use crate::problem::Problems;
 use crate::validate::not_negative;
@@ -30,6 +31,8 @@ pub struct TowpathConfiguration {
     /// How long, in mode ipvs, connections to an endpoint that was removed may go on before they end; not negative.
     /// Default 15m; 0 = they end at once. kube-proxy waits without a limit.
     pub ipvs_drain_timeout: GoDuration,
+    /// Names answered on the node.
+    pub dns: DnsConfiguration,
 }
 
 /// The variant of iptables.
@@ -79,6 +82,7 @@ impl Default for TowpathConfiguration {
             takeover: true,
             iptables_variant: IptablesVariant::Auto,
             ipvs_drain_timeout: GoDuration::from_secs(15 * 60),
+            dns: DnsConfiguration::default(),
         }
     }
 }
@@ -109,6 +113,7 @@ impl TowpathConfiguration {
                 "is not the key of a taint: write one as in example.com/not-ready, without value and effect";
             problems.add("startupTaint", &self.startup_taint, message);
         }
+        self.dns.validate(&mut problems);
         problems
     }
 

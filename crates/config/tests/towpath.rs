@@ -13,7 +13,8 @@ fn read(body: &str) -> Result<Settings, Problems> {
 fn defaults() {
     let config = read("").unwrap().towpath;
     assert_eq!(config, TowpathConfiguration::default());
-    let text = "apiVersion: towpath.dev/v1alpha1\nevents: true\niptablesVariant: auto\nipvsDrainTimeout: 15m0s\nkind: TowpathConfiguration\nmanifests: \"\"\n\
+    let text = "apiVersion: towpath.dev/v1alpha1\ndns:\n  clusterDomain: cluster.local\n  corefile: \"\"\n  intercept: false\n  \
+        listen: []\n  service: kube-system/kube-dns\n  stubDomains: \"\"\nevents: true\niptablesVariant: auto\nipvsDrainTimeout: 15m0s\nkind: TowpathConfiguration\nmanifests: \"\"\n\
         snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\ntakeover: true\n";
     assert_eq!(config.to_yaml(), text);
 }
@@ -37,6 +38,18 @@ fn refused() {
             "snapshot.path: x: is not an absolute path: write one as in /var/lib/towpath/snapshot",
         ),
         ("ipvsDrainTimeout: -1s", "ipvsDrainTimeout: -1s: is negative: write 0s or more"),
+        (
+            "dns: {listen: [0.0.0.0]}",
+            "dns.listen: 0.0.0.0: is not an address for a link: write a link-local one as in 169.254.20.10",
+        ),
+        (
+            "dns: {service: kube-dns}",
+            "dns.service: kube-dns: is not namespace/name: write it as in kube-system/kube-dns",
+        ),
+        (
+            "dns: {clusterDomain: a..b}",
+            "dns.clusterDomain: a..b: is not a domain: write it as in cluster.local",
+        ),
         ("snapshot: {after: -1s}", "snapshot.after: -1s: is negative: write 0s or more"),
         (
             "snapshot: {after: 5}",

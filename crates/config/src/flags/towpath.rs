@@ -1,5 +1,6 @@
 //! towpath's own flags. They beat its document.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -51,6 +52,27 @@ pub struct TowpathFlags {
     /// How long connections to a removed endpoint may go on in mode ipvs; 0 = they end at once. Default: 15m.
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub ipvs_drain_timeout: Option<GoDuration>,
+    /// Give the node these addresses, and answer DNS there on port 53, as in 169.254.20.10. Comma-separated. Default: none.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub dns_listen: Option<Vec<IpAddr>>,
+    /// Answer port 53 of the cluster's DNS Service on this node, while that works. Default: false.
+    #[arg(
+        long, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean
+    )]
+    pub dns_intercept: Option<bool>,
+    /// The cluster's DNS Service. Default: kube-system/kube-dns.
+    #[arg(long, value_name = "NAMESPACE/NAME", allow_hyphen_values = true)]
+    pub dns_service: Option<String>,
+    /// A Corefile of CoreDNS, followed. Default: as kubeadm's.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub dns_corefile: Option<PathBuf>,
+    /// A directory with stubDomains and upstreamNameservers of the ConfigMap kube-dns, followed. Default: none.
+    #[arg(long, value_name = "DIRECTORY", allow_hyphen_values = true)]
+    pub dns_stub_domains: Option<PathBuf>,
+    /// The cluster's domain, where no Corefile names it. Default: cluster.local.
+    #[arg(long, value_name = "DOMAIN", allow_hyphen_values = true)]
+    pub dns_cluster_domain: Option<String>,
 }
 
 impl TowpathFlags {
@@ -70,6 +92,13 @@ impl TowpathFlags {
         set(&self.takeover, &mut config.takeover);
         set(&self.iptables_variant, &mut config.iptables_variant);
         set(&self.ipvs_drain_timeout, &mut config.ipvs_drain_timeout);
+        let dns = &mut config.dns;
+        set(&self.dns_listen, &mut dns.listen);
+        set(&self.dns_intercept, &mut dns.intercept);
+        set(&self.dns_service, &mut dns.service);
+        set(&self.dns_corefile, &mut dns.corefile);
+        set(&self.dns_stub_domains, &mut dns.stub_domains);
+        set(&self.dns_cluster_domain, &mut dns.cluster_domain);
     }
 }
 
