@@ -15,8 +15,13 @@ use std::time::Duration;
 use crate::attr::{Attr, Attrs, Buffer};
 use crate::{NetlinkError, Reply, Socket};
 
-pub use link::{Link, add_address, addresses_of, create_dummy, delete_address, delete_link, link, set_up};
-pub use local::{LocalRoute, RouteWatch, TOWPATH_PROTOCOL, apply_local_routes, local_routes};
+pub use link::{
+    Link, add_address, addresses_of, create_bridge, create_dummy, delete_address, delete_link, link, set_up,
+};
+pub use local::{
+    LocalRoute, RouteOwner, RouteWatch, TOWPATH_PROTOCOL, apply_local_routes, apply_local_routes_of,
+    local_routes, local_routes_of,
+};
 
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;

@@ -11,18 +11,21 @@ use std::process::{Command, ExitCode};
 use netns::{in_netns, ip, run};
 use towpath_netlink::Socket;
 use towpath_netlink::route::{
-    Link, add_address, addresses_of, create_dummy, delete_address, delete_link, link, open, set_up,
+    Link, add_address, addresses_of, create_bridge, create_dummy, delete_address, delete_link, link, open,
+    set_up,
 };
 use trials::{Need, Test, run_all};
 
 const VETH: &[Need] = &[veth];
 const DUMMY: &[Need] = &[dummy];
+const BRIDGE: &[Need] = &[bridge];
 
 const TESTS: &[Test] = &[
     ("links_are_found_by_name", links_are_found_by_name, VETH),
     ("addresses_come_and_go", addresses_come_and_go, VETH),
     ("a_link_is_deleted_once", a_link_is_deleted_once, VETH),
     ("a_dummy_link_is_made_and_carries_addresses", a_dummy_link_is_made_and_carries_addresses, DUMMY),
+    ("a_bridge_without_ports_carries_addresses", a_bridge_without_ports_carries_addresses, BRIDGE),
     ("a_name_that_is_taken_is_refused", a_name_that_is_taken_is_refused, DUMMY),
     ("another_programs_dummy_link_is_recognised", another_programs_dummy_link_is_recognised, DUMMY),
 ];
@@ -43,6 +46,11 @@ fn veth() -> Result<(), String> {
 fn dummy() -> Result<(), String> {
     let made = inside(|| create_dummy(&mut open().unwrap(), "d0"));
     made.map_err(|error| format!("this kernel has no dummy links: {error}"))
+}
+
+fn bridge() -> Result<(), String> {
+    let made = inside(|| create_bridge(&mut open().unwrap(), "b0"));
+    made.map_err(|error| format!("this kernel has no bridges: {error}"))
 }
 
 /// What some work says in a network namespace of its own.
@@ -106,19 +114,30 @@ fn a_link_is_deleted_once() {
 fn a_dummy_link_is_made_and_carries_addresses() {
     let mut socket = open().unwrap();
     create_dummy(&mut socket, "towpath0").unwrap();
-    let made = link(&mut socket, "towpath0").unwrap().unwrap();
-    let expected = Link { name: "towpath0".into(), kind: Some("dummy".into()), up: false, ..made.clone() };
+    carries_addresses(&mut socket, "dummy");
+}
+
+/// It has no carrier; its IPv6 addresses may be used all the same.
+fn a_bridge_without_ports_carries_addresses() {
+    let mut socket = open().unwrap();
+    create_bridge(&mut socket, "towpath0").unwrap();
+    carries_addresses(&mut socket, "bridge");
+}
+
+fn carries_addresses(socket: &mut Socket, kind: &str) {
+    let made = link(socket, "towpath0").unwrap().unwrap();
+    let expected = Link { name: "towpath0".into(), kind: Some(kind.into()), up: false, ..made.clone() };
     assert_eq!(made, expected);
     let wanted = [(address("10.96.0.1"), 32), (address("fd00::1"), 128)];
     for (ip, prefix) in wanted {
-        assert!(add_address(&mut socket, made.index, ip, prefix).unwrap());
+        assert!(add_address(socket, made.index, ip, prefix).unwrap());
     }
-    assert_eq!(on(&mut socket, made.index), wanted);
-    assert!(!addresses_of(&mut socket, made.index).unwrap()[1].is_tentative());
-    set_up(&mut socket, made.index).unwrap();
-    assert!(link(&mut socket, "towpath0").unwrap().unwrap().up);
-    assert!(delete_link(&mut socket, made.index).unwrap());
-    assert_eq!(on(&mut socket, made.index), []);
+    assert_eq!(on(socket, made.index), wanted);
+    assert!(!addresses_of(socket, made.index).unwrap()[1].is_tentative());
+    set_up(socket, made.index).unwrap();
+    assert!(link(socket, "towpath0").unwrap().unwrap().up);
+    assert!(delete_link(socket, made.index).unwrap());
+    assert_eq!(on(socket, made.index), []);
 }
 
 fn a_name_that_is_taken_is_refused() {

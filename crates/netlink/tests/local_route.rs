@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use netns::{in_netns, ip, run};
 use towpath_netlink::Socket;
-use towpath_netlink::route::{LocalRoute, RouteWatch, apply_local_routes, local_routes, open};
+use towpath_netlink::route::{
+    LocalRoute, RouteOwner, RouteWatch, apply_local_routes, apply_local_routes_of, local_routes,
+    local_routes_of, open,
+};
 
 const NODE: &str = "link add v0 type veth peer name v1
     link set v0 up
@@ -45,6 +48,29 @@ fn shown() -> String {
     let [v4, v6] = ["-4", "-6"].map(|family| run(&["ip", family, "route", "show", "table", "local"], ""));
     let lines = v4.lines().chain(v6.lines()).filter(|line| !line.contains("fe80"));
     lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn parts_of_the_program_have_routes_of_their_own() {
+    in_netns(|| {
+        ip(NODE);
+        let mut socket = open().unwrap();
+        let vips = [of("10.96.0.10/32", Some("192.0.2.1")), of("fd00:96::a/128", Some("fd00::1"))];
+        let dns = RouteOwner::Dns;
+        assert_eq!(apply(&mut socket, &vips, &[]), []);
+        assert!(apply_local_routes_of(&mut socket, dns, &vips, &[]).unwrap().is_empty());
+        assert!(apply_local_routes_of(&mut socket, dns, &vips, &[]).unwrap().is_empty(), "once more");
+        assert_eq!(local_routes_of(&mut socket, dns).unwrap(), vips);
+        let line = "local 10.96.0.10 dev lo proto 108 scope host src 192.0.2.1 metric 108";
+        assert!(shown().contains(line), "{line} in:\n{}", shown());
+        assert_eq!(apply(&mut socket, &[], &vips), []);
+        assert_eq!(
+            (local_routes(&mut socket).unwrap(), local_routes_of(&mut socket, dns).unwrap().len()),
+            (vec![], 2)
+        );
+        assert!(apply_local_routes_of(&mut socket, dns, &[], &vips).unwrap().is_empty());
+        assert_eq!(local_routes_of(&mut socket, dns).unwrap(), []);
+    });
 }
 
 #[test]

@@ -95,6 +95,10 @@ pub enum Expr {
     Reject { kind: u32, code: u8 },
     /// Add an element to a set or map, or restart its timer (`op` 1 = update). Timeout in milliseconds.
     Dynset { set: String, op: u32, key: u32, data: Option<u32>, timeout: u64 },
+    /// No connection tracking for this packet, so no NAT either. Only before conntrack's own hook (priority -200).
+    Notrack,
+    /// Load a property of the local socket that the packet is for; the rule ends where there is none: 0 = transparent.
+    Socket { dreg: u32, key: u32 },
     /// Any expression that is not ours, by name.
     Other(String),
 }
@@ -116,6 +120,8 @@ impl Expr {
             Expr::Masquerade { .. } => "masq",
             Expr::Reject { .. } => "reject",
             Expr::Dynset { .. } => "dynset",
+            Expr::Notrack => "notrack",
+            Expr::Socket { .. } => "socket",
             Expr::Other(name) => name,
         }
     }
@@ -173,7 +179,8 @@ impl Expr {
                 }
                 b.put_be64(6, *timeout);
             }
-            Expr::Other(_) => {}
+            Expr::Socket { dreg, key } => numbers(b, &[(1, *key), (2, *dreg)]),
+            Expr::Notrack | Expr::Other(_) => {}
         }
     }
 
@@ -217,6 +224,8 @@ impl Expr {
                 data: n(5),
                 timeout: a.find(6).and_then(|t| t.be()).unwrap_or(0),
             },
+            "notrack" => Expr::Notrack,
+            "socket" => Expr::Socket { dreg: n(2)?, key: n(1)? },
             _ => return None,
         })
     }
@@ -272,6 +281,8 @@ mod tests {
             Expr::Masquerade { flags: 16 },
             Expr::Reject { kind: 0, code: 3 },
             Expr::Dynset { set: set(), op: 1, key: 1, data: Some(2), timeout: 10_800_000 },
+            Expr::Notrack,
+            Expr::Socket { dreg: 1, key: 0 },
         ];
         for expr in all {
             let mut buffer = Buffer::default();

@@ -171,6 +171,15 @@ impl Transaction {
         });
     }
 
+    /// Deletes every element of a set or map.
+    pub fn flush_set(&mut self, name: &str) {
+        let table = self.table;
+        self.message(Message::DelElement, 0, name, |b| {
+            b.put_str(1, table);
+            b.put_str(2, name);
+        });
+    }
+
     /// Adds an element. Runs of elements of one set share messages.
     pub fn add_element(&mut self, set: &str, element: &Element) {
         self.element(set, element, false);

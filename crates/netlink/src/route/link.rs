@@ -59,7 +59,17 @@ pub fn addresses_of(socket: &mut Socket, index: u32) -> Result<Vec<Address>, Net
 /// Makes a dummy link, down. Errors: the socket failed, or the kernel refused: EEXIST where the name is taken,
 /// EOPNOTSUPP where the kernel has no such links (module `dummy`).
 pub fn create_dummy(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
-    request(socket, libc::RTM_NEWLINK, CREATE, |b| put_dummy(b, name), |_| {})
+    create(socket, name, "dummy")
+}
+
+/// Makes a bridge without ports, down: it carries addresses as a dummy link does, where the kernel has none of these.
+/// Errors: as with [`create_dummy`]; EOPNOTSUPP where the kernel has no bridges.
+pub fn create_bridge(socket: &mut Socket, name: &str) -> Result<(), NetlinkError> {
+    create(socket, name, "bridge")
+}
+
+fn create(socket: &mut Socket, name: &str, kind: &str) -> Result<(), NetlinkError> {
+    request(socket, libc::RTM_NEWLINK, CREATE, |b| put_new(b, name, kind), |_| {})
 }
 
 /// Sets a link up. Errors: the socket failed, or the kernel refused: ENODEV where there is no such link.
@@ -128,9 +138,9 @@ fn put_link(buffer: &mut Buffer, index: u32, name: &str) {
     buffer.put_str(IFLA_IFNAME, name);
 }
 
-fn put_dummy(buffer: &mut Buffer, name: &str) {
+fn put_new(buffer: &mut Buffer, name: &str, kind: &str) {
     put_link(buffer, 0, name);
-    buffer.nested(IFLA_LINKINFO, |b| b.put_str(IFLA_INFO_KIND, "dummy"));
+    buffer.nested(IFLA_LINKINFO, |b| b.put_str(IFLA_INFO_KIND, kind));
 }
 
 fn put_up(buffer: &mut Buffer, index: u32) {

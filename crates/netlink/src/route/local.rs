@@ -1,6 +1,6 @@
 //! Local routes of ours: they bring packets to addresses that no interface has to this node (`linux/rtnetlink.h`).
 //!
-//! Each is `local NET dev lo table local proto 107 metric 107`. The kernel's own local routes, those of the node's
+//! Each is `local NET dev lo table local proto 107 metric 107`; those of DNS have 108 ([`RouteOwner`]). The kernel's own local routes, those of the node's
 //! addresses, have metric 0: they stand beside ours, win, and are never replaced by them.
 
 mod batch;
@@ -20,6 +20,26 @@ pub use watch::RouteWatch;
 /// The protocol of our routes (`rtm_protocol`): whose they are. Numbers from 5 on are free for anybody; those that
 /// `iproute2` gives names to are others.
 pub const TOWPATH_PROTOCOL: u8 = 107;
+
+/// Which part of the program a route belongs to. Each sees and touches its own only, and both may have one of the same
+/// addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteOwner {
+    /// VIPs of Services: protocol and metric [`TOWPATH_PROTOCOL`].
+    Services,
+    /// VIPs that DNS on the node answers: protocol and metric 108.
+    Dns,
+}
+
+impl RouteOwner {
+    /// The protocol of its routes, which is their metric too.
+    pub fn number(self) -> u8 {
+        match self {
+            RouteOwner::Services => TOWPATH_PROTOCOL,
+            RouteOwner::Dns => TOWPATH_PROTOCOL + 1,
+        }
+    }
+}
 
 const EXCLUSIVE: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 const REPLACE: i32 = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
@@ -52,8 +72,13 @@ impl LocalRoute {
 /// Errors: the socket failed, the kernel refused, or [`NetlinkError::Interrupted`] when changes came between the
 /// parts of every try.
 pub fn local_routes(socket: &mut Socket) -> Result<Vec<LocalRoute>, NetlinkError> {
-    let mut found = list(socket, Family::V4)?;
-    found.extend(list(socket, Family::V6)?);
+    local_routes_of(socket, RouteOwner::Services)
+}
+
+/// The same for another part of the program.
+pub fn local_routes_of(socket: &mut Socket, owner: RouteOwner) -> Result<Vec<LocalRoute>, NetlinkError> {
+    let mut found = list(socket, owner, Family::V4)?;
+    found.extend(list(socket, owner, Family::V6)?);
     Ok(found)
 }
 
@@ -77,25 +102,36 @@ pub fn apply_local_routes(
     add: &[LocalRoute],
     delete: &[LocalRoute],
 ) -> Result<Vec<(LocalRoute, NetlinkError)>, NetlinkError> {
-    let mut refused = delete_all(socket, add, delete)?;
-    let answers = batch::carry_out(socket, libc::RTM_NEWROUTE, EXCLUSIVE, add)?;
+    apply_local_routes_of(socket, RouteOwner::Services, add, delete)
+}
+
+/// The same for another part of the program.
+pub fn apply_local_routes_of(
+    socket: &mut Socket,
+    owner: RouteOwner,
+    add: &[LocalRoute],
+    delete: &[LocalRoute],
+) -> Result<Vec<(LocalRoute, NetlinkError)>, NetlinkError> {
+    let mut refused = delete_all(socket, owner, add, delete)?;
+    let answers = batch::carry_out(socket, owner, libc::RTM_NEWROUTE, EXCLUSIVE, add)?;
     let (there, others): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|(_, error)| error.errno() == Some(libc::EEXIST));
     refused.extend(others);
     if !there.is_empty() {
-        refused.extend(replace_ours(socket, there)?);
+        refused.extend(replace_ours(socket, owner, there)?);
     }
     Ok(refused)
 }
 
 fn delete_all(
     socket: &mut Socket,
+    owner: RouteOwner,
     add: &[LocalRoute],
     delete: &[LocalRoute],
 ) -> Result<Vec<(LocalRoute, NetlinkError)>, NetlinkError> {
     let added: BTreeSet<Net> = add.iter().map(LocalRoute::net).collect();
     let only: Vec<_> = delete.iter().filter(|route| !added.contains(&route.net())).copied().collect();
-    let mut refused = batch::carry_out(socket, libc::RTM_DELROUTE, 0, &only)?;
+    let mut refused = batch::carry_out(socket, owner, libc::RTM_DELROUTE, 0, &only)?;
     refused.retain(|(_, error)| error.errno() != Some(libc::ESRCH));
     Ok(refused)
 }
@@ -103,10 +139,11 @@ fn delete_all(
 /// What to do with routes whose place is taken: nothing if it is by the same, a change if it is by one of ours.
 fn replace_ours(
     socket: &mut Socket,
+    owner: RouteOwner,
     there: Vec<(LocalRoute, NetlinkError)>,
 ) -> Result<Vec<(LocalRoute, NetlinkError)>, NetlinkError> {
     let ours: BTreeMap<Net, Option<IpAddr>> =
-        local_routes(socket)?.iter().map(|route| (route.net(), route.source)).collect();
+        local_routes_of(socket, owner)?.iter().map(|route| (route.net(), route.source)).collect();
     let (mut changed, mut refused) = (Vec::new(), Vec::new());
     for (route, error) in there {
         match ours.get(&route.net()) {
@@ -115,7 +152,7 @@ fn replace_ours(
             Some(_) => changed.push(route),
         }
     }
-    refused.extend(batch::carry_out(socket, libc::RTM_NEWROUTE, REPLACE, &changed)?);
+    refused.extend(batch::carry_out(socket, owner, libc::RTM_NEWROUTE, REPLACE, &changed)?);
     Ok(refused)
 }
 
@@ -127,23 +164,28 @@ fn in_the_way(mut error: NetlinkError) -> NetlinkError {
     error
 }
 
-fn list(socket: &mut Socket, family: Family) -> Result<Vec<LocalRoute>, NetlinkError> {
+fn list(socket: &mut Socket, owner: RouteOwner, family: Family) -> Result<Vec<LocalRoute>, NetlinkError> {
     for _ in 0..TRIES {
         let mut found = Vec::new();
-        if list_once(socket, family, &mut found)? {
+        if list_once(socket, owner, family, &mut found)? {
             return Ok(found);
         }
     }
     Err(NetlinkError::Interrupted(TRIES))
 }
 
-fn list_once(socket: &mut Socket, family: Family, found: &mut Vec<LocalRoute>) -> Result<bool, NetlinkError> {
+fn list_once(
+    socket: &mut Socket,
+    owner: RouteOwner,
+    family: Family,
+    found: &mut Vec<LocalRoute>,
+) -> Result<bool, NetlinkError> {
     let sequence = socket.sequences(1);
     let mut request = Buffer::default();
-    wire::put_list(&mut request, family, sequence);
+    wire::put_list(&mut request, owner, family, sequence);
     socket.filter_lists(true);
     let answer = socket.dump(request.bytes(), sequence, |reply| {
-        found.extend(wire::route(&reply).filter(|route| Family::of(route.address) == family));
+        found.extend(wire::route(&reply, owner).filter(|route| Family::of(route.address) == family));
     });
     socket.filter_lists(false);
     match answer {

@@ -1,6 +1,6 @@
 //! Many routes to a datagram, and their answers.
 
-use super::{LocalRoute, wire};
+use super::{LocalRoute, RouteOwner, wire};
 use crate::attr::Buffer;
 use crate::socket::refusal;
 use crate::{NetlinkError, Reply, Socket};
@@ -13,6 +13,7 @@ const CHUNK: usize = 128;
 /// Errors: the socket failed; how far it came is unknown then.
 pub(super) fn carry_out(
     socket: &mut Socket,
+    owner: RouteOwner,
     kind: u16,
     flags: i32,
     routes: &[LocalRoute],
@@ -21,7 +22,7 @@ pub(super) fn carry_out(
     for chunk in routes.chunks(CHUNK) {
         let first = socket.sequences(chunk.len() as u32);
         buffer.clear();
-        put(&mut buffer, kind, flags, chunk, first);
+        put(&mut buffer, owner, (kind, flags), chunk, first);
         socket.send(buffer.bytes())?;
         let mut tally = Tally { first, chunk, refused: Vec::new(), done: false };
         while !tally.done {
@@ -33,12 +34,12 @@ pub(super) fn carry_out(
 }
 
 /// The last message asks for an acknowledgement, which ends the answers.
-fn put(buffer: &mut Buffer, kind: u16, flags: i32, chunk: &[LocalRoute], first: u32) {
+fn put(buffer: &mut Buffer, owner: RouteOwner, (kind, flags): (u16, i32), chunk: &[LocalRoute], first: u32) {
     for (place, route) in chunk.iter().enumerate() {
         let ack = if place + 1 == chunk.len() { libc::NLM_F_ACK } else { 0 };
         let flags = (libc::NLM_F_REQUEST | ack | flags) as u16;
         let mark = buffer.begin_message(kind, flags, first.wrapping_add(place as u32));
-        wire::put_route(buffer, kind, route);
+        wire::put_route(buffer, owner, kind, route);
         buffer.end_message(mark);
     }
 }
@@ -92,7 +93,7 @@ mod tests {
     fn only_the_last_message_asks_for_an_answer() {
         let route = LocalRoute { address: [192, 0, 2, 1].into(), prefix: 32, source: None };
         let mut buffer = Buffer::default();
-        put(&mut buffer, libc::RTM_NEWROUTE, libc::NLM_F_CREATE, &[route; 2], 9);
+        put(&mut buffer, RouteOwner::Services, (libc::RTM_NEWROUTE, libc::NLM_F_CREATE), &[route; 2], 9);
         let (one, two) = buffer.bytes().split_at(buffer.len() / 2);
         let flags = |message: &[u8]| i32::from(u16::from_ne_bytes([message[6], message[7]]));
         let create = libc::NLM_F_REQUEST | libc::NLM_F_CREATE;

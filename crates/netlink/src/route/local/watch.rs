@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::wire;
+use super::{RouteOwner, wire};
 use crate::route::{AT_ONCE, open};
 use crate::{NetlinkError, Socket};
 
@@ -54,7 +54,8 @@ impl RouteWatch {
 
     fn read(&mut self) -> Result<bool, NetlinkError> {
         let (own, mut news) = (self.own, false);
-        self.socket.receive(|reply| news |= reply.port != own && wire::is_ours(&reply))?;
+        self.socket
+            .receive(|reply| news |= reply.port != own && wire::is_ours(&reply, RouteOwner::Services))?;
         Ok(news)
     }
 }

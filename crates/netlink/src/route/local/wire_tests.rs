@@ -7,10 +7,10 @@ fn of(text: &str, prefix: u8, source: Option<&str>) -> LocalRoute {
 
 fn told(kind: u16, change: impl FnOnce(&mut Vec<u8>), told: &LocalRoute) -> Option<LocalRoute> {
     let mut buffer = Buffer::default();
-    put_route(&mut buffer, libc::RTM_NEWROUTE, told);
+    put_route(&mut buffer, RouteOwner::Services, libc::RTM_NEWROUTE, told);
     let mut payload = buffer.bytes().to_vec();
     change(&mut payload);
-    route(&Reply { kind, flags: 0, sequence: 1, port: 0, payload: &payload })
+    route(&Reply { kind, flags: 0, sequence: 1, port: 0, payload: &payload }, RouteOwner::Services)
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn what_is_written_reads_back() {
 #[test]
 fn the_header_and_the_attributes_are_the_kernels() {
     let mut buffer = Buffer::default();
-    put_route(&mut buffer, libc::RTM_NEWROUTE, &of("10.96.0.0", 12, Some("192.0.2.1")));
+    put_route(&mut buffer, RouteOwner::Services, libc::RTM_NEWROUTE, &of("10.96.0.0", 12, Some("192.0.2.1")));
     let (header, rest) = buffer.bytes().split_at(RTMSG);
     assert_eq!(header, [2, 12, 0, 0, 255, 107, 254, 2, 0, 0, 0, 0]);
     let found: Vec<_> = Attrs(rest).map(|attr| (attr.kind, attr.payload.to_vec())).collect();
@@ -47,7 +47,7 @@ fn the_header_and_the_attributes_are_the_kernels() {
 fn a_deletion_names_no_source() {
     let [with, without] = [Some("192.0.2.1"), None].map(|source| {
         let mut buffer = Buffer::default();
-        put_route(&mut buffer, libc::RTM_DELROUTE, &of("10.96.0.0", 12, source));
+        put_route(&mut buffer, RouteOwner::Services, libc::RTM_DELROUTE, &of("10.96.0.0", 12, source));
         buffer.bytes().to_vec()
     });
     assert_eq!(with, without);
@@ -56,7 +56,7 @@ fn a_deletion_names_no_source() {
 #[test]
 fn scope_is_a_thing_of_ipv4() {
     let mut buffer = Buffer::default();
-    put_route(&mut buffer, libc::RTM_NEWROUTE, &of("fd00::9", 128, None));
+    put_route(&mut buffer, RouteOwner::Services, libc::RTM_NEWROUTE, &of("fd00::9", 128, None));
     assert_eq!(buffer.bytes()[..RTMSG], [10, 128, 0, 0, 255, 107, 0, 2, 0, 0, 0, 0]);
 }
 
