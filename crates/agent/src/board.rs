@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{Problem, Store};
+use prometheus_client::collector::Collector;
 use resolve::{Mode, ProxyConfig};
 use sources::kubernetes::Stats;
 
@@ -37,8 +38,12 @@ pub(crate) struct State {
 
 impl Board {
     /// `late`: how long a change may wait while the program still counts as healthy.
-    pub(crate) fn new(late: Duration, api: Option<Arc<Stats>>) -> Arc<Self> {
+    /// `dns`: figures of the DNS server.
+    pub(crate) fn new(late: Duration, api: Option<Arc<Stats>>, dns: Option<Box<dyn Collector>>) -> Arc<Self> {
         let mut metrics = Metrics::new();
+        if let Some(dns) = dns {
+            metrics.add_dns(dns);
+        }
         if let Some(stats) = api {
             metrics.add(Box::new(Api(stats)));
         }

@@ -1,6 +1,6 @@
 //! `towpath cleanup`.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use config::Settings;
 
 use crate::cli::CleanupArgs;
@@ -21,7 +21,17 @@ pub(crate) fn everything() -> Result<()> {
 }
 
 fn ours() -> Result<()> {
-    all(Place::ALL.map(empty))
+    all(Place::ALL.map(empty).into_iter().chain([names()]))
+}
+
+/// What DNS on the node has.
+fn names() -> Result<()> {
+    let removed = crate::dns::remove().context("DNS: cannot clean up")?;
+    println!(
+        "DNS: {}",
+        if removed { "our link, routes and rules are gone" } else { "nothing of ours is there" }
+    );
+    Ok(())
 }
 
 /// Every failure, in one error.

@@ -1,7 +1,7 @@
 //! The command line. Flags that kube-proxy has go by kube-proxy's names and meanings; they are defined in `config`.
 
 use std::ffi::{OsStr, OsString};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     /// Say what would behave otherwise with towpath in kube-proxy's place. Changes nothing. Exit code 1: something
     /// breaks; 2: it could not compare.
     Migrate(MigrateArgs),
+    /// Answer DNS from manifests alone, or say how a name is answered. Needs no privilege.
+    Dns(DnsArgs),
 }
 
 /// kube-proxy's flags, and ours.
@@ -143,6 +145,78 @@ pub(crate) struct MigrateArgs {
     pub(crate) proxy: KubeProxyFlags,
 }
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct DnsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DnsCommand>,
+    /// Where to answer, UDP and TCP, as in 127.0.0.1:5353; port 0 = any. Comma-separated.
+    #[arg(long, required = true, value_delimiter = ',', value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) world: DnsWorld,
+    /// A snapshot of the agent: names in it are answered until the manifests are there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot_path: Option<PathBuf>,
+    /// Do not follow the files: answer what they say now.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// Say how a name is answered: which search step, which object, which rule. Without --manifests, the agent that runs
+    /// on this node is asked.
+    Explain(DnsExplainArgs),
+}
+
+/// Objects that have names, and how they are to be answered.
+#[derive(Debug, Args)]
+pub(crate) struct DnsWorld {
+    /// A directory (*.yaml, *.yml, *.json) or a file: Services, EndpointSlices, Namespaces, Pods, ServiceImports, Nodes.
+    #[arg(long, required = true, value_name = "PATH")]
+    pub(crate) manifests: Option<PathBuf>,
+    /// The name of the node, for pods of this node and NSID.
+    #[arg(long, default_value = "")]
+    pub(crate) node: String,
+    /// Addresses by which clients know this server, for NS records. Comma-separated. Default: where it listens.
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESS")]
+    pub(crate) own_addresses: Vec<IpAddr>,
+    /// A Corefile of CoreDNS. Default: as kubeadm's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dns_corefile: Option<PathBuf>,
+    /// A directory with stubDomains and upstreamNameservers of the ConfigMap kube-dns.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) dns_stub_domains: Option<PathBuf>,
+    /// The cluster's domain, where no Corefile names it.
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub(crate) dns_cluster_domain: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsExplainArgs {
+    /// The name, as a program asks for it. With a final dot it is not searched for.
+    pub(crate) name: String,
+    /// The type of record.
+    #[arg(long = "type", default_value = "A", value_name = "TYPE")]
+    pub(crate) rtype: String,
+    /// The asking pod's address: its namespace and search list are taken into account.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<IpAddr>,
+    /// The debug address of the agent that is asked.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:10249")]
+    pub(crate) agent: SocketAddr,
+    /// Not from the agent, but from these objects. A directory (*.yaml, *.yml, *.json) or a file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifests: Option<PathBuf>,
+    /// A Corefile of CoreDNS, with --manifests. Default: as kubeadm's.
+    #[arg(long, value_name = "FILE", requires = "manifests")]
+    pub(crate) dns_corefile: Option<PathBuf>,
+    /// The cluster's domain, with --manifests and no Corefile.
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub(crate) dns_cluster_domain: String,
+}
+
 /// What the program was started with, as clap is to read it: flags without a command belong to `run`, and flags are
 /// spelled as kube-proxy's own parser (pflag) reads them.
 pub(crate) fn prepared(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
@@ -188,6 +262,9 @@ mod tests {
         assert!(parsed("towpath --no-such-flag").is_err());
         assert!(parsed("towpath migrate --check --to ipvs").is_ok());
         assert!(parsed("towpath migrate --check --to userspace").is_err());
+        assert!(parsed("towpath dns --manifests m --listen 127.0.0.1:5353").is_ok());
+        assert!(parsed("towpath dns --manifests m").is_err());
+        assert!(parsed("towpath dns explain web.shop --from 10.0.0.1").is_ok());
         assert!(matches!(parsed("towpath cleanup"), Ok(Command::Cleanup(_))));
     }
 }

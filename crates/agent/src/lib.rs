@@ -14,6 +14,8 @@
 mod board;
 mod cleanup;
 mod cli;
+mod dns;
+mod dns_feed;
 mod driver;
 mod duties;
 mod events;
@@ -61,6 +63,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::Render(args) => render::render(&args),
         cli::Command::Explain(args) => explain::explain(&args),
         cli::Command::Cleanup(args) => cleanup::cleanup(&args),
+        cli::Command::Dns(args) => dns::command(&args),
         cli::Command::Migrate(args) => return migrate::migrate(&args),
     };
     match result {

@@ -11,6 +11,7 @@ use resolve::resolve;
 use serde_json::{Value as Json, json};
 
 use crate::board::{Board, Copy};
+use crate::dns::{self, Dns};
 use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
 use crate::sync::Message;
 use crate::view::RouteView;
@@ -59,6 +60,7 @@ pub(crate) struct DebugPages {
     pub(crate) board: Arc<Board>,
     pub(crate) settings: Arc<Mutex<Settings>>,
     pub(crate) sync: SyncSender<Message>,
+    pub(crate) dns: Option<Arc<Dns>>,
     /// One large page at a time.
     pub(crate) turn: Mutex<()>,
 }
@@ -76,9 +78,10 @@ impl Pages for DebugPages {
                 netlink::give_back_memory();
                 page
             }
+            dns::PATH => dns::page(self.dns.as_deref(), query),
             "/" => Page::text(
                 200,
-                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/metrics\n/configz\n/proxyMode\n/healthz\n",
+                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/debug/dns\n/debug/dns?name=NAME&from=ADDRESS\n/metrics\n/configz\n/proxyMode\n/healthz\n",
             ),
             _ => Page::not_found(),
         }

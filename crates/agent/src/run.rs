@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use admin::service_health::{Addresses as HealthAddresses, Handle, ServiceHealth, Wanted};
@@ -19,6 +19,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::board::Board;
 use crate::cli::RunArgs;
+use crate::dns::{Dns, Prepared};
 use crate::driver::Driver;
 use crate::events::Events;
 use crate::janitor::Janitor;
@@ -30,7 +31,7 @@ use crate::reload::{Apply, Reload};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
 use crate::sync::{Followers, HealthFollower, Message, NodeFollower, QUEUE, SyncLoop};
-use crate::{cleanup, duties, logging, modes, settings, shadow, signals, snapshot, source};
+use crate::{cleanup, dns, duties, logging, modes, settings, shadow, signals, snapshot, source};
 
 /// How long the process may take to end.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -81,6 +82,7 @@ struct Agent {
     objects: Objects,
     addresses: Addresses,
     engine: Box<dyn Driver>,
+    dns: Option<Prepared>,
     /// Why the mode is what it is.
     why: String,
 }
@@ -90,35 +92,40 @@ impl Agent {
         let modes::Chosen { opened, why } = modes::choose(&settings)?;
         let config = proxy_config(&settings.proxy, opened.place().mode());
         let node = settings::node_name(&settings)?;
-        let objects = Objects::open(&settings, &args.proxy, &node)?;
+        let needs = dns::needs(&settings);
+        let objects = Objects::open(&settings, &args.proxy, &node, needs)?;
         let addresses = Addresses::open()?;
         let start = Start::new(Store::new(node.as_str()), &[objects.name(), Addresses::NAME]);
         let mut engine = opened.engine(start, config.clone());
         engine.set_bind_address(settings.proxy.primary_ip());
-        Ok(Self { settings, config, objects, addresses, engine, why })
+        let dns = Prepared::new(&settings, &node, needs).context("DNS")?;
+        Ok(Self { settings, config, objects, addresses, engine, dns, why })
     }
 
     fn run(self, args: &RunArgs, watch: Option<FileWatch>, log: Log) -> Result<()> {
-        let Self { settings, config, objects, addresses, engine, why } = self;
+        let Self { settings, config, objects, addresses, engine, dns: prepared, why } = self;
         warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
         let (node, mode) = (engine.store().node_name(), config.mode.as_str());
         tracing::info!(node = &**node, mode, why, version = env!("CARGO_PKG_VERSION"), "starting");
         let requests = objects.requests();
         let events = Events(requests.clone().filter(|_| settings.towpath.events));
         let late = late(&settings.proxy, config.mode);
-        let board = Board::new(late, objects.stats());
+        let board = Board::new(late, objects.stats(), prepared.as_ref().map(Prepared::metrics));
+        let dns = prepared.as_ref().map(|prepared| Arc::clone(&prepared.dns));
         board.set_mode(config.mode, late);
         let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
         let (health, service_health) = ServiceHealth::new(Arc::new(owner));
         let (to_sync, inbox) = sync_channel(QUEUE);
         let followers = Followers {
             health: health_follower(health.clone()),
-            node: node_follower(health),
+            node: node_follower(health, dns.clone()),
             first_sync: Some(first_sync(&settings, requests)),
+            dns: dns.as_ref().map(|dns| dns.feed(Arc::clone(&board), objects.stats())),
         };
         let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
+        let keeper = keep_dns(prepared, &board)?;
         let (stopper, stop) = stop_pair()?;
         let api = objects.stats();
         let sources = source::start(objects, addresses, &to_sync, &stop)?;
@@ -144,6 +151,7 @@ impl Agent {
             board: Arc::clone(&board),
             settings: shared,
             sync: to_sync.clone(),
+            dns: dns.clone(),
             turn: Mutex::new(()),
         };
         let listeners = Listeners {
@@ -155,17 +163,35 @@ impl Agent {
         let threads: Vec<_> = sources.iter().chain([&sync]).collect();
         let result = until_stopped(&settings, listeners, restarts, &threads);
         end_soon(result.is_ok());
+        if let Some(dns) = dns {
+            dns.end();
+        }
         stopper.stop();
         if let Some(writer) = writer {
             writer.finish();
         }
         let _ = to_sync.send(Message::Stop);
-        sources.into_iter().chain(follower).for_each(|thread| drop(thread.join()));
+        sources.into_iter().chain(follower).chain(keeper).for_each(|thread| drop(thread.join()));
         let panicked = sync.join().is_err();
         ensure!(!panicked, "the sync thread failed; the kernel keeps its last state");
         tracing::info!("stopped; the rules stay (towpath cleanup removes them)");
         result
     }
+}
+
+/// Has DNS work; where it is off, what an earlier run has left of it goes.
+fn keep_dns(prepared: Option<Prepared>, board: &Arc<Board>) -> Result<Option<JoinHandle<()>>> {
+    if let Some(prepared) = prepared {
+        return prepared.start(Arc::clone(board)).map(Some).context("DNS");
+    }
+    match dns::remove() {
+        Ok(true) => tracing::info!("DNS is off: what an earlier run had for it is removed"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!("DNS is off, and what an earlier run has left cannot be removed: {error:#}")
+        }
+    }
+    Ok(None)
 }
 
 fn conntrack_socket() -> Option<Socket> {
@@ -210,8 +236,11 @@ fn health_follower(handle: Handle) -> HealthFollower {
 }
 
 /// Tells the servers of health checks where to listen: where NodePorts answer.
-fn node_follower(handle: Handle) -> NodeFollower {
+fn node_follower(handle: Handle, dns: Option<Arc<Dns>>) -> NodeFollower {
     Box::new(move |config, facts| {
+        if let Some(dns) = &dns {
+            dns.set_primaries(IpFamily::ALL.iter().filter_map(|family| facts.primary(*family)).collect());
+        }
         let of_family = |family| match NodePortScope::new(config, facts, family) {
             NodePortScope::All if family == IpFamily::V4 => vec![IpAddr::from(Ipv4Addr::UNSPECIFIED)],
             NodePortScope::All => vec![IpAddr::from(Ipv6Addr::UNSPECIFIED)],
@@ -252,7 +281,7 @@ impl Apply for Live {
         self.opened = None;
         let restarts = !changes.restart.is_empty();
         if restarts {
-            Objects::open(settings, &self.flags, &settings::node_name(settings)?)?;
+            Objects::open(settings, &self.flags, &settings::node_name(settings)?, dns::needs(settings))?;
         }
         if restarts || changes.live.iter().any(|field| field == "mode") {
             let modes::Chosen { opened, why } = modes::choose(settings)?;

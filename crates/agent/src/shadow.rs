@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs, settings: Settings) -> Result<()> {
     signals::hold()?;
     let settings = without_traces(args, settings);
     let node = settings::node_name(&settings)?;
-    let objects = Objects::open(&settings, &args.proxy, &node)?;
+    let objects = Objects::open(&settings, &args.proxy, &node, None)?;
     let addresses = Addresses::open()?;
     let log = logging::start(&settings)?;
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RunArgs, settings: Settings) -> Result<()> {
         "comparing with kube-proxy; nothing is written"
     );
     let mode = modes::offline(&settings);
-    let board = Board::new(options::late(&settings.proxy, mode), objects.stats());
+    let board = Board::new(options::late(&settings.proxy, mode), objects.stats(), None);
     let report = Arc::new(Mutex::new(Report::default()));
     let (to_sync, inbox) = sync_channel(QUEUE);
     let sources = [objects.name(), Addresses::NAME];

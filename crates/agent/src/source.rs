@@ -8,11 +8,22 @@ use std::thread::{self, JoinHandle};
 use anyhow::Result;
 use config::{Settings, Source};
 use model::Change;
-use sources::kubernetes::{self, Kubernetes, Requests, Stats};
-use sources::{Addresses, Manifests, StopSignal};
+use sources::kubernetes::{self, Kubernetes, Pods, Requests, Stats};
+use sources::{Addresses, Kept, Manifests, StopSignal};
 
 use crate::modes;
 use crate::sync::Message;
+
+/// What is watched and kept for DNS, beside headless Services and their slices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DnsNeeds {
+    /// Which Pods: those of this Node for search by the server and pods that opt out, all for names that are verified.
+    pub(crate) pods: Pods,
+    /// Whether ServiceImports are.
+    pub(crate) imports: bool,
+    /// What is kept of objects.
+    pub(crate) kept: Kept,
+}
 
 /// The source of Services that the settings name, opened.
 pub(crate) enum Objects {
@@ -24,9 +35,17 @@ pub(crate) enum Objects {
 
 impl Objects {
     /// Opens it: whatever is wrong with files or addresses is said here.
-    pub(crate) fn open(settings: &Settings, proxy: &config::KubeProxyFlags, node: &str) -> Result<Self> {
+    /// `dns`: what DNS on the node needs, if it is on.
+    pub(crate) fn open(
+        settings: &Settings,
+        proxy: &config::KubeProxyFlags,
+        node: &str,
+        dns: Option<DnsNeeds>,
+    ) -> Result<Self> {
+        let kept = dns.map_or(Kept::NOTHING, |dns| dns.kept);
         if settings.towpath.source == Source::Manifests {
-            return Ok(Self::Manifests(Box::new(Manifests::open(&settings.towpath.manifests)?)));
+            let manifests = Manifests::open(&settings.towpath.manifests)?.keeping(kept);
+            return Ok(Self::Manifests(Box::new(manifests)));
         }
         let given = &settings.proxy.client_connection.kubeconfig;
         let options = kubernetes::Options {
@@ -34,6 +53,10 @@ impl Objects {
             master: proxy.master.clone().filter(|master| !master.is_empty()),
             snapshot: snapshot(settings),
             namespaces: true,
+            headless: dns.is_some(),
+            pods: dns.map_or(Pods::None, |dns| dns.pods),
+            imports: dns.is_some_and(|dns| dns.imports),
+            kept,
             ..kubernetes::Options::new(node)
         };
         Ok(Self::Kubernetes(Box::new(Kubernetes::open(options)?)))

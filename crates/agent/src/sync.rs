@@ -15,6 +15,7 @@ use netlink::Socket;
 use resolve::ProxyConfig;
 
 use crate::board::{Board, Copy};
+use crate::dns_feed::DnsFeed;
 use crate::driver::Driver;
 use crate::flows;
 use crate::janitor::Janitor;
@@ -30,6 +31,8 @@ use tending::Tending;
 pub(crate) const QUEUE: usize = 4096;
 /// Changes folded into one sync at the most, so that a flood cannot hold a sync back.
 const FOLD: usize = 20_000;
+/// Changes folded until DNS is told of those that wait for no rules: about a millisecond's.
+const DNS_FOLD: usize = 256;
 /// A look at everything because of somebody else's commit costs at most this share of the time: 1 in 50.
 const LOOK_SHARE: u32 = 50;
 /// Causes of changes that may wait for their sync, to be measured; further ones are not measured.
@@ -111,6 +114,8 @@ pub(crate) struct Followers {
     pub(crate) node: NodeFollower,
     /// The first sync has succeeded.
     pub(crate) first_sync: Option<Box<dyn FnOnce() + Send>>,
+    /// Tells DNS what has changed; nothing where DNS is off.
+    pub(crate) dns: Option<DnsFeed>,
 }
 
 impl SyncLoop {
@@ -170,7 +175,7 @@ impl SyncLoop {
             Err(RecvTimeoutError::Timeout) => return true,
             Err(RecvTimeoutError::Disconnected) => return false,
         };
-        for _ in 0..FOLD {
+        for folded in 1..=FOLD {
             match message {
                 Message::Stop => return false,
                 Message::Copy(reply) => self.answer(&reply),
@@ -181,15 +186,26 @@ impl SyncLoop {
                 Message::Mode(opened, settings) => self.begin_switch(opened, &settings),
                 Message::Change(change) => self.handle(change),
             }
+            if folded % DNS_FOLD == 0 {
+                self.tell_dns();
+            }
             match self.inbox.try_recv() {
                 Ok(next) => message = next,
                 Err(_) => break,
             }
         }
+        self.tell_dns();
         if std::mem::take(&mut self.problems_changed) {
             self.count_problems();
         }
         true
+    }
+
+    /// Tells DNS what waits for no sync.
+    fn tell_dns(&mut self) {
+        if let Some(dns) = &mut self.followers.dns {
+            dns.fold_end(self.engine.store());
+        }
     }
 
     /// Other settings, in the same mode.
@@ -221,6 +237,9 @@ impl SyncLoop {
         self.problems_changed |= matches!(change, Change::Problem(_) | Change::ProblemSolved(_));
         let about_node = matches!(change, Change::Node(_) | Change::NodeGone(_));
         self.switch.handle(&change);
+        if let Some(dns) = &mut self.followers.dns {
+            dns.note(self.engine.store(), &change);
+        }
         self.engine.handle(change);
         if about_node {
             self.board.state().health.set_eligible(self.engine.store().facts());
@@ -243,7 +262,7 @@ impl SyncLoop {
                 metrics.service_changes.inc();
                 metrics.service_changes_pending.inc();
             }
-            Change::Slice(_) | Change::SliceGone(_) => {
+            Change::Slice(_) | Change::ImportSlice(_) | Change::SliceGone(_) => {
                 metrics.endpoint_changes.inc();
                 metrics.endpoint_changes_pending.inc();
             }
@@ -293,6 +312,10 @@ impl SyncLoop {
             netlink::give_back_memory();
         } else {
             tracing::debug!(services = report.services.len(), written = report.writes, ?took, "synced");
+        }
+        // After a move to another mode there may be changes that only the rules of before have.
+        if let Some(dns) = self.followers.dns.as_mut().filter(|_| !self.engine.has_work()) {
+            dns.committed(self.engine.store());
         }
         report.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
         self.show(&report, took);

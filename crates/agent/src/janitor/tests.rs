@@ -5,7 +5,7 @@ use super::*;
 const PLACE: Place = Place::Ipvs;
 
 fn shared() -> Shared {
-    let board = Board::new(Duration::from_secs(60), None);
+    let board = Board::new(Duration::from_secs(60), None, None);
     let state = Mutex::new(State::new(ipvs_settings(&Settings::default())));
     Shared { state, wake: Condvar::new(), board }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Metrics {
     pub(crate) sync_failures: Family<FamilyLabel, Counter>,
     pub(crate) restore_failures: Family<FamilyLabel, Counter>,
     pub(crate) programming: ByFamily<Histogram>,
+    /// Of headless Services, the only kind whose slices say when the cause happened and that wait for no rules.
+    pub(crate) dns_programming: Histogram,
     pub(crate) no_local_endpoints: Family<PolicyLabel, Gauge>,
     pub(crate) endpoint_changes: Counter,
     pub(crate) endpoint_changes_pending: Gauge,
@@ -99,6 +101,7 @@ impl Metrics {
             sync_failures: Family::default(),
             restore_failures: Family::default(),
             programming: Family::new_with_constructor(programming_buckets),
+            dns_programming: Histogram::new((0..20).map(|i| 0.001 * f64::from(1u32 << i))),
             no_local_endpoints: Family::default(),
             endpoint_changes: Counter::default(),
             endpoint_changes_pending: Gauge::default(),
@@ -203,6 +206,17 @@ impl Metrics {
         r.register("proxy_livez", "Answers of /livez", self.livez.clone());
     }
 
+    /// CoreDNS's name for it; shown where DNS is served.
+    fn register_dns(&mut self) {
+        let labels = [("service_kind".into(), "headless_with_selector".into())];
+        let sub = self.registry.sub_registry_with_prefix("coredns_kubernetes");
+        sub.sub_registry_with_labels(labels.into_iter()).register(
+            "dns_programming_duration_seconds",
+            "From the cause of a change of endpoints to the first answer that has it",
+            self.dns_programming.clone(),
+        );
+    }
+
     fn register_ours(&mut self) {
         let r = self.registry.sub_registry_with_prefix("towpath");
         r.register("build_info", "Which program this is", self.build.clone());
@@ -263,6 +277,12 @@ impl Metrics {
         }
     }
 
+    /// Adds those of the DNS server.
+    pub(crate) fn add_dns(&mut self, collector: Box<dyn prometheus_client::collector::Collector>) {
+        self.register_dns();
+        self.add(collector);
+    }
+
     /// Adds metrics that are made when they are asked for.
     pub(crate) fn add(&mut self, collector: Box<dyn prometheus_client::collector::Collector>) {
         self.registry.register_collector(collector);
@@ -321,8 +341,13 @@ impl Metrics {
 
     /// All of them, in Prometheus' older text format.
     pub(crate) fn plain(&self) -> String {
-        plain::from_openmetrics(&self.openmetrics())
+        plain(&self.openmetrics())
     }
+}
+
+/// OpenMetrics text in Prometheus' older text format.
+pub(crate) fn plain(openmetrics: &str) -> String {
+    plain::from_openmetrics(openmetrics)
 }
 
 #[cfg(test)]
