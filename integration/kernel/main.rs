@@ -20,6 +20,7 @@ mod bad_input;
 mod case;
 mod cluster;
 mod configuration;
+mod dns;
 mod duties;
 mod fallback;
 mod faults;
@@ -132,6 +133,9 @@ const THEMES: &[(&str, &[Test])] = &[
     ("takeover", takeover::TESTS),
     ("takeover", takeover::ipvs::TESTS),
     ("shadow", shadow::TESTS),
+    ("dns-node", dns::TESTS),
+    ("dns-node", dns::falls::TESTS),
+    ("dns-node", dns::node::TESTS),
 ];
 
 /// Stories that are played in mode iptables only, with each variant.
@@ -193,9 +197,14 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("bad-input", bad_input::TESTS),
     ("duties", duties::TESTS),
     ("kubeadm", kubeadm::TESTS),
+    ("dns-node", dns::TESTS),
+    ("dns-node", dns::falls::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {
+    if let Some(code) = dns::server::play_if_asked() {
+        return Ok(code);
+    }
     let arguments = Arguments::from_args();
     let obstacle = obstacle()?;
     let mut trials = flow_trials(&obstacle)?;

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use crate::command::{is_root, must, program};
 
 /// A command that is called, and the Debian package that has it.
-const TOOLS: [(&str, &str); 10] = [
+const TOOLS: [(&str, &str); 11] = [
     ("nft", "nftables"),
     ("iptables", "iptables"),
     ("ipset", "ipset"),
@@ -20,6 +20,7 @@ const TOOLS: [(&str, &str); 10] = [
     ("sysctl", "procps"),
     ("buildah", "buildah"),
     ("capsh", "libcap2-bin"),
+    ("dnsperf", "dnsperf"),
     ("kubectl", "kubernetes-client"),
 ];
 

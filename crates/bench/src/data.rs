@@ -4,10 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use model::{
-    Change, Conditions, Endpoint, IpFamily, NamespacedName, Protocol, Service, ServicePort, ServiceType,
-    Slice, SlicePort, TrafficPolicy,
-};
+use model::{Change, Endpoint, IpFamily, NamespacedName, Protocol, Service, ServicePort, Slice, SlicePort};
 use serde_json::{Value, json};
 
 /// How large a cluster is.
@@ -47,35 +44,24 @@ pub(crate) fn service(n: u32) -> Change {
     Change::Service(Arc::new(Service {
         name: name(n),
         created: Some(0),
-        kind: ServiceType::ClusterIp,
         cluster_ips: vec![IpAddr::V4(cluster_ip(n))],
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity_seconds: None,
-        health_check_node_port: 0,
-        other_proxy: false,
-        balance: Default::default(),
         ports: vec![ServicePort { name: "http".into(), protocol: Protocol::Tcp, port: 80, node_port: 0 }],
+        ..Service::default()
     }))
 }
 
 /// Its slice with these endpoints.
 pub(crate) fn slice(n: u32, endpoints: impl Iterator<Item = u32>) -> Change {
-    let endpoint = |index| Endpoint {
-        ip: endpoint_ip(n, index).into(),
-        conditions: Conditions::default(),
-        node: Some(node(n, index).into()),
-        hints: None,
-    };
+    let endpoint =
+        |index| Endpoint { node: Some(node(n, index).into()), ..Endpoint::new(endpoint_ip(n, index).into()) };
     Change::Slice(Arc::new(Slice {
-        name: NamespacedName::new(format!("ns-{}", n % 50), format!("service-{n}-abcde")),
-        service: name(n),
-        family: IpFamily::V4,
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
         endpoints: endpoints.map(endpoint).collect(),
+        ..Slice::new(
+            NamespacedName::new(format!("ns-{}", n % 50), format!("service-{n}-abcde")),
+            name(n),
+            IpFamily::V4,
+        )
     }))
 }
 

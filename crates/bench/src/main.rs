@@ -8,6 +8,8 @@ mod api;
 mod change;
 mod connect;
 mod data;
+mod dns;
+mod fresh;
 mod load;
 mod process;
 mod raw;
@@ -74,10 +76,30 @@ enum What {
     Connect,
     /// VIPs as addresses of a dummy link and as local routes; only where it is asked for.
     Vips,
+    /// `towpath dns` with dnsperf, beside an echo; only where it is asked for.
+    Dns {
+        /// One part of it; everything if it is left out.
+        #[arg(value_enum)]
+        part: Option<dns::Part>,
+        /// Of each single run.
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+    },
+    /// How soon a changed name is answered by `towpath run`; only where it is asked for.
+    Fresh,
+    /// The echo that `dns` is compared with.
+    #[command(hide = true)]
+    DnsEcho {
+        /// On 127.0.0.1.
+        port: u16,
+    },
 }
 
 fn main() -> Result<()> {
     let bench = Bench::parse();
+    if let Some(What::DnsEcho { port }) = bench.what {
+        return dns::serve_echo(port);
+    }
     let size = data::Size { services: bench.services, endpoints: bench.endpoints };
     println!("# {size}, {} CPUs, kernel {}, commit {}", stats::cpus(), stats::kernel(), stats::commit());
     let all = [What::Load, What::Change, What::Agent, What::Api, What::Connect];
@@ -89,6 +111,12 @@ fn main() -> Result<()> {
             What::Api => api::measure(size, bench.repetitions, bench.changes)?,
             What::Connect => connect::measure(size)?,
             What::Vips => vips::measure(bench.services, bench.repetitions)?,
+            What::Dns { part, seconds } => {
+                let plan = dns::Plan { services: bench.services, repetitions: bench.repetitions, seconds };
+                dns::measure(plan, part)?;
+            }
+            What::Fresh => fresh::measure(size, bench.changes)?,
+            What::DnsEcho { port } => dns::serve_echo(port)?,
         }
     }
     Ok(())

@@ -17,6 +17,24 @@ pub(crate) fn generation(namespace: &NetNs) -> Result<u32> {
     asked?
 }
 
+/// A number of a process's /proc/PID/status, in KiB.
+pub(crate) fn status_of(process: u32, field: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// CPU seconds of a process so far, user and system, of the threads that live.
+pub(crate) fn cpu_of(process: u32) -> Result<f64> {
+    let mut total = 0.0;
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        let nanoseconds: f64 = text.split(' ').next().context("empty schedstat")?.parse()?;
+        total += nanoseconds / 1e9;
+    }
+    Ok(total)
+}
+
 /// A running agent; killed on drop.
 pub(crate) struct Agent<'a> {
     namespace: &'a NetNs,
@@ -46,20 +64,12 @@ impl<'a> Agent<'a> {
 
     /// A number of /proc/PID/status, in KiB.
     pub(crate) fn status(&self, field: &str) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        status_of(self.process.id(), field)
     }
 
     /// CPU seconds so far, user and system, of the threads that live.
     pub(crate) fn cpu(&self) -> Result<f64> {
-        let mut total = 0.0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let nanoseconds: f64 = text.split(' ').next().context("empty schedstat")?.parse()?;
-            total += nanoseconds / 1e9;
-        }
-        Ok(total)
+        cpu_of(self.process.id())
     }
 
     /// One number of its page of metrics.
