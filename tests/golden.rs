@@ -12,11 +12,11 @@ use dataplane::{Engine, Operate};
 use ipnet::IpNet;
 use iptables::Iptables;
 use ipvs::Ipvs;
-use model::{Change, Interner, Store, parse_net};
+use model::{Change, Store, parse_net};
 use nftables::Nftables;
 use resolve::{DetectLocal, Mode, ProxyConfig};
 use serde_json::{Value, json};
-use sources::k8s::{Kind, decode};
+use sources::k8s::{Decoder, Kind, decode};
 
 /// A world with one Service, and where its text is kept.
 struct Example {
@@ -130,7 +130,7 @@ fn slice(service: &str, kind: &str, endpoints: [(&str, &str); 2]) -> (Kind, Valu
 }
 
 fn change(kind: Kind, object: &Value) -> Change {
-    let decoded = decode(kind, &object.to_string(), &mut Interner::default());
+    let decoded = decode(kind, &object.to_string(), &mut Decoder::default());
     decoded.unwrap_or_else(|error| panic!("{error}: {object:#}")).change.unwrap()
 }
 

@@ -54,10 +54,9 @@ fn of_two_entries_for_one_address_the_living_or_the_later_counts() {
 fn twice(entries: [(&str, Conditions); 2]) -> ServiceEntry {
     let slices = entries.iter().enumerate().map(|(i, (node, conditions))| {
         let address = Endpoint {
-            ip: [10, 0, 0, 1].into(),
             conditions: *conditions,
             node: Some((*node).into()),
-            hints: None,
+            ..Endpoint::new([10, 0, 0, 1].into())
         };
         let slice = slice_with(format!("slice-{i}"), 80, address);
         (Arc::clone(&slice.name.name), Arc::new(slice))
@@ -133,11 +132,13 @@ fn entry(case: &TopologyCase) -> ServiceEntry {
 
 fn slice_with(name: String, port: u16, endpoint: Endpoint) -> Slice {
     Slice {
-        name: NamespacedName::new("default", name),
-        service: NamespacedName::new("default", "web"),
-        family: IpFamily::V4,
         ports: vec![SlicePort { name: "".into(), protocol: Protocol::Tcp, port }],
         endpoints: vec![endpoint],
+        ..Slice::new(
+            NamespacedName::new("default", name),
+            NamespacedName::new("default", "web"),
+            IpFamily::V4,
+        )
     }
 }
 
@@ -146,9 +147,9 @@ fn endpoint(spec: &TopologyEndpoint, node: &str) -> Endpoint {
     let hinted = !spec.zone_hints.is_empty() || !spec.node_hints.is_empty();
     let hints = || Box::new(Hints { zones: names(&spec.zone_hints), nodes: names(&spec.node_hints) });
     Endpoint {
-        ip: spec.addr.ip(),
         conditions: Conditions { ready: spec.ready, serving: spec.serving, terminating: spec.terminating },
         node: Some(if spec.local { node } else { OTHER_NODE }.into()),
         hints: hinted.then(hints),
+        ..Endpoint::new(spec.addr.ip())
     }
 }

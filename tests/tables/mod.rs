@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use model::{Change, EndpointAddr, Interner, NamespacedName, parse_net};
+use model::{Change, EndpointAddr, NamespacedName, parse_net};
 use resolve::{DetectLocal, NodePortSelector, Packet, PacketVerdict, ProxyConfig};
 use serde_json::Value;
-use sources::k8s::{Kind, decode};
+use sources::k8s::{Decoder, Kind, decode};
 use testkit::cases::{
     Flow, FlowCase, FlowTable, Mode, NodeConfig, SliceSpec, Verdict, load_flows, table_path,
 };
@@ -140,7 +140,7 @@ fn slice_changes(present: &mut BTreeSet<NamespacedName>, specs: &[SliceSpec]) ->
 }
 
 fn read(kind: Kind, object: &Value) -> Change {
-    let decoded = decode(kind, &object.to_string(), &mut Interner::default());
+    let decoded = decode(kind, &object.to_string(), &mut Decoder::default());
     let decoded = decoded.unwrap_or_else(|error| panic!("{error}: {object:#}"));
     assert!(decoded.warnings.is_empty(), "{:?}: {object:#}", decoded.warnings);
     decoded.change.unwrap_or_else(|| panic!("ignored: {object:#}"))
