@@ -48,6 +48,11 @@ impl<'w> Writer<'w, '_> {
     pub fn write(mut self, found: Found<'w, 'w>) -> Verdict {
         match found {
             Found::Object(Object { kind: Kind::Alias(alias), .. }, Which::All) => self.alias(alias),
+            Found::Object(Object { kind: Kind::Host(host), .. }, Which::All)
+                if self.qtype() != rtype::SRV =>
+            {
+                self.follow(host.as_ref())
+            }
             found => self.plain(found),
         }
     }

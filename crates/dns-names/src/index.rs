@@ -27,14 +27,20 @@ pub(crate) enum Role {
 #[derive(Debug, Default)]
 pub(crate) struct Space {
     pub namespace: Option<Arc<Namespace>>,
+    /// The namespace was there and is no more; what is in it will follow.
+    gone: bool,
     services: FxHashMap<Arc<str>, u32>,
     imports: FxHashMap<Arc<str>, Import>,
 }
 
 impl Space {
-    /// Whether names under the namespace can exist: it does, or something in it does.
+    /// Whether names under the namespace can exist: it does; or something in it does, and namespaces are not told of.
     pub fn exists(&self) -> bool {
-        self.namespace.is_some() || !self.services.is_empty() || !self.imports.is_empty()
+        !self.gone && !self.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.namespace.is_none() && self.services.is_empty() && self.imports.is_empty()
     }
 
     pub fn import(&self, name: &str) -> Option<&Import> {

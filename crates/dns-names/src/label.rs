@@ -51,7 +51,8 @@ impl Label {
     }
 }
 
-/// The address that the label of a pod's name stands for: four numbers, or an IPv6 address with its colons as dashes.
+/// The address that the label of a pod's name stands for: four numbers, or an IPv6 address with its colons as dashes. One that
+/// stands for an IPv4 address (`::ffff:a.b.c.d`) is that, as in Go.
 pub(crate) fn undashed(label: &[u8]) -> Option<IpAddr> {
     let mut text = [0; MAX_LABEL];
     let text = text.get_mut(..label.len())?;
@@ -65,7 +66,7 @@ pub(crate) fn undashed(label: &[u8]) -> Option<IpAddr> {
             other => *other,
         };
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    std::str::from_utf8(text).ok()?.parse().ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
 /// A hash of a label that ignores ASCII case (FNV-1a). Equal hashes mean nothing: what is found by one is compared.
@@ -106,10 +107,13 @@ mod tests {
 
     #[test]
     fn labels_of_pods_are_addresses() {
-        let table: [(&[u8], Option<&str>); 10] = [
+        let table: [(&[u8], Option<&str>); 13] = [
             (b"10-244-7-7", Some("10.244.7.7")),
             (b"fd00-10-244-5--8", Some("fd00:10:244:5::8")),
             (b"1--1", Some("1::1")),
+            (b"0-0-0-0-0-ffff-102-304", Some("1.2.3.4")),
+            (b"--ffff-102-304", Some("1.2.3.4")),
+            (b"--ffff-1-2-3-4", Some("::ffff:1:2:3:4")),
             (b"256-1-1-1", None),
             (b"1-2-3", None),
             (b"01-2-3-4", None),

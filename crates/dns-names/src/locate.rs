@@ -59,7 +59,7 @@ impl<'n> Scope<'n> {
             return Found::Apex;
         }
         if zone.kind == ZoneKind::Reverse {
-            return self.reverse(name);
+            return self.reverse(name, &path);
         }
         match self.external {
             Some(external) => self.outside(external, &path),
@@ -73,11 +73,9 @@ impl<'n> Scope<'n> {
     {
         let top = Lower::new(path.get(0).unwrap_or_default());
         match (top.text(), path.len()) {
-            (Some("svc" | "dns"), 1) => Found::Empty,
+            (Some("svc"), 1) => Found::Empty,
             (Some("dns-version"), 1) => Found::Version,
-            (Some("dns"), 2) if path.get(1).is_some_and(|label| label.eq_ignore_ascii_case(b"ns")) => {
-                Found::Server
-            }
+            (Some("dns"), _) => server(path, "ns"),
             (Some("svc"), _) => self.service(path, kind),
             (Some("pod"), _) if kind == ZoneKind::Cluster => self.pod(path),
             _ => Found::Missing(Missing::Tree),
@@ -126,7 +124,12 @@ impl<'n> Scope<'n> {
         Found::Pod(ip)
     }
 
-    fn reverse<'q>(&self, name: NameRef<'q>) -> Found<'n, 'q> {
+    /// The reverse name of an address; or the name of this server, which the SOA record of a reverse zone has too.
+    fn reverse<'q>(&self, name: NameRef<'q>, path: &Path<'q>) -> Found<'n, 'q> {
+        let (apex, host) = self.external.map_or(("dns", "ns"), |external| (&external.apex, "ns1"));
+        if path.is(0, apex) {
+            return server(path, host);
+        }
         let Some(ip) = arpa::address(name) else { return Found::Missing(Missing::NoAddress) };
         let known = match self.external {
             Some(_) => self.externals_at(ip).next().is_some(),
@@ -180,5 +183,14 @@ impl<'n> Scope<'n> {
             Kind::Alias(crate::record::Alias::Bad(_)) => Err(Missing::BadAlias),
             _ => Ok(()),
         }
+    }
+}
+
+/// Names at and below the label under which the server is `host`.
+fn server<'n, 'q>(path: &Path<'q>, host: &str) -> Found<'n, 'q> {
+    match path.len() {
+        1 => Found::Empty,
+        2 if path.is(1, host) => Found::Server,
+        _ => Found::Missing(Missing::Tree),
     }
 }

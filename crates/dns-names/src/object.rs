@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use dns_wire::Name;
 use model::{Labels, NamespacedName, Protocol, ServicePort, SlicePort};
 
 use crate::View;
 use crate::record::Alias;
-use crate::set::{EndpointSet, Member};
+use crate::set::{EndpointSet, Member, Turn, turned};
 
 /// What the bare name of an object leads to.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub(crate) enum Kind<'n> {
     Headless,
     /// Another name.
     Alias(&'n Alias),
+    /// The name of its load balancer, behind its own ports.
+    Host(&'n Name),
 }
 
 /// A Service, a ServiceImport, or a Service as seen from outside.
@@ -41,21 +44,26 @@ impl<'n> Object<'n> {
         first.iter().chain(second).copied()
     }
 
-    /// Its ready endpoints that a name means.
+    /// Its ready endpoints that a name means; with `turn` another one first each time.
     pub fn members<'v>(
         &self,
         which: Which<'v>,
         view: &'v View,
-        turn: Option<u32>,
+        turn: Option<Turn>,
     ) -> impl Iterator<Item = Member<'n>> + use<'n, 'v> {
-        let host = match which {
-            Which::Host(host) => Some(host),
+        let set = self.set;
+        let counts = move |member: &Member<'_>| {
+            which.takes(member) && turn.and_then(|turn| turn.family).is_none_or(|f| f == member.slice.family)
+        };
+        let named = match which {
+            Which::Host(host) => Some(turned(turn, move || set.named(host.label, view), counts)),
             _ => None,
         };
-        let set = self.set;
-        let named = host.map(|host| set.named(host.label, view)).into_iter().flatten();
-        let all = host.is_none().then(|| set.members(view, turn)).into_iter().flatten();
-        named.chain(all).filter(move |member| which.takes(member))
+        let zonal = matches!(which, Which::Zone(_));
+        let zonal = zonal.then(|| turned(turn, move || set.members(view, None), counts));
+        let all = (named.is_none() && zonal.is_none()).then(|| set.members(view, turn));
+        let found = named.into_iter().flatten().chain(zonal.into_iter().flatten());
+        found.chain(all.into_iter().flatten()).filter(move |member| which.takes(member))
     }
 
     /// Whether a port of this protocol has a name: then there is a name `_protocol` below the object's.
@@ -63,7 +71,7 @@ impl<'n> Object<'n> {
         let own = self.ports.iter().any(|port| port.protocol == protocol && !port.name.is_empty());
         let of_slice = |port: &SlicePort| port.protocol == protocol && !port.name.is_empty();
         match self.kind {
-            Kind::Cluster => own,
+            Kind::Cluster | Kind::Host(_) => own,
             Kind::Headless => {
                 self.set.members(view, None).any(|member| member.slice.ports.iter().any(of_slice))
             }
@@ -74,7 +82,7 @@ impl<'n> Object<'n> {
     /// Whether a port of this name and protocol is there.
     pub fn has_port(&self, port: PortName<'_>, view: &View) -> bool {
         match self.kind {
-            Kind::Cluster => self.ports.iter().any(|own| port.is(&own.name, own.protocol)),
+            Kind::Cluster | Kind::Host(_) => self.ports.iter().any(|own| port.is(&own.name, own.protocol)),
             Kind::Headless => self.members(Which::Port(port), view, None).next().is_some(),
             Kind::Alias(_) => false,
         }

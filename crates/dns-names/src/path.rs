@@ -36,6 +36,11 @@ impl<'q> Path<'q> {
         rest.get(..usize::from(*length))
     }
 
+    /// Whether the label in this place is a text; ignores ASCII case.
+    pub fn is(&self, from_right: usize, text: &str) -> bool {
+        self.get(from_right).is_some_and(|label| label.eq_ignore_ascii_case(text.as_bytes()))
+    }
+
     /// The labels left of the `right` labels next to the zone, in wire form.
     pub fn left_of(&self, right: usize) -> &'q [u8] {
         let end = self.count.checked_sub(right).and_then(|index| self.begins[..self.count].get(index));

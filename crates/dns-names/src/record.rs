@@ -34,7 +34,7 @@ pub(crate) struct Record {
     pub service: Arc<Service>,
     alias: Option<Alias>,
     /// The first name of the load balancer that is a name: what `k8s_external` answers where there is no address.
-    host: Option<Alias>,
+    host: Option<Name>,
     pub set: EndpointSet,
 }
 
@@ -59,8 +59,8 @@ impl Record {
         let service = &self.service;
         let is_alias = service.kind == ServiceType::ExternalName;
         self.alias = is_alias.then(|| service.external_name.as_ref().map(Alias::read)).flatten();
-        let hosts = service.load_balancer_hosts.iter().map(Alias::read);
-        self.host = hosts.into_iter().find(|host| matches!(host, Alias::Name(_)));
+        let host = |text| if let Alias::Name(name) = Alias::read(text) { Some(name) } else { None };
+        self.host = service.load_balancer_hosts.iter().find_map(host);
     }
 
     /// The Service as the cluster sees it.
@@ -86,7 +86,7 @@ impl Record {
             return Some(self.shown_as(Kind::Cluster, ips));
         }
         match &self.host {
-            Some(host) => Some(self.shown_as(Kind::Alias(host), [&[], &[]])),
+            Some(host) => Some(self.shown_as(Kind::Host(host), [&[], &[]])),
             None if headless && service.headless => Some(self.shown_as(Kind::Headless, [&[], &[]])),
             None => None,
         }

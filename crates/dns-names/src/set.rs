@@ -1,47 +1,20 @@
 //! The endpoints of one Service or ServiceImport: its slices, with two indexes over the ready ones.
 
+mod held;
 mod keys;
+mod turn;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use model::{Endpoint, ImportSlice, Slice};
+use model::{Endpoint, Slice};
 
 use crate::View;
 use crate::label::{Label, hash};
+pub(crate) use held::Held;
+use held::{Slot, indexed};
 use keys::{Key, address_hash, insert, number, range, remove};
-
-/// A slice, shared with the store.
-#[derive(Clone, Debug)]
-pub(crate) enum Held {
-    Local(Arc<Slice>),
-    Imported(Arc<ImportSlice>),
-}
-
-impl Held {
-    fn slice(&self) -> &Slice {
-        match self {
-            Self::Local(slice) => slice,
-            Self::Imported(import) => &import.slice,
-        }
-    }
-
-    fn cluster(&self) -> Option<&str> {
-        match self {
-            Self::Local(_) => None,
-            Self::Imported(import) => Some(&import.cluster),
-        }
-    }
-
-    /// Where it is in memory: the same slice as long as it is held.
-    fn identity(&self) -> usize {
-        match self {
-            Self::Local(slice) => Arc::as_ptr(slice).addr(),
-            Self::Imported(import) => Arc::as_ptr(import).addr(),
-        }
-    }
-}
+pub(crate) use turn::{Turn, turned};
 
 /// One endpoint with its slice.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +51,7 @@ pub(crate) struct Difference {
 /// The slices of one Service. A slice keeps its slot as long as it is the same.
 #[derive(Debug, Default)]
 pub(crate) struct EndpointSet {
-    slots: Vec<Option<Held>>,
+    slots: Vec<Option<Slot>>,
     names: BTreeSet<Key>,
     addresses: BTreeSet<Key>,
     /// How many entries of each index share their hash with an earlier one. Where none do, nothing is looked for twice.
@@ -95,7 +68,7 @@ impl EndpointSet {
         wanted.sort_unstable_by_key(Held::identity);
         let mut kept = Vec::new();
         for slot in 0..self.slots.len() {
-            let Some(held) = &self.slots[slot] else { continue };
+            let Some(Slot { held, .. }) = &self.slots[slot] else { continue };
             match wanted.binary_search_by_key(&held.identity(), Held::identity) {
                 Ok(_) => kept.push(held.identity()),
                 Err(_) => self.forget(slot, &mut difference),
@@ -119,27 +92,28 @@ impl EndpointSet {
                 self.twin_names += insert(&mut self.names, name, place);
             }
             self.twin_addresses += insert(&mut self.addresses, address_hash(endpoint.ip), place);
-            self.ready += 1;
             difference.come.push(endpoint.ip);
         }
         difference.note(held.slice());
+        let ready = indexed(held.slice()).count();
+        self.ready += ready;
         match self.slots.get_mut(slot) {
-            Some(free) => *free = Some(held),
-            None => self.slots.push(Some(held)),
+            Some(free) => *free = Some(Slot { held, ready }),
+            None => self.slots.push(Some(Slot { held, ready })),
         }
     }
 
     fn forget(&mut self, slot: usize, difference: &mut Difference) {
-        let Some(held) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        let Some(Slot { held, ready }) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         for (at, endpoint) in indexed(held.slice()) {
             let place = (number(slot), number(at));
             for name in names_of(endpoint).into_iter().flatten() {
                 self.twin_names -= remove(&mut self.names, name, place);
             }
             self.twin_addresses -= remove(&mut self.addresses, address_hash(endpoint.ip), place);
-            self.ready -= 1;
             difference.gone.push(endpoint.ip);
         }
+        self.ready -= ready;
         difference.note(held.slice());
     }
 
@@ -148,18 +122,19 @@ impl EndpointSet {
         self.ready
     }
 
-    /// The ready endpoints that are shown. `turn` says where to begin.
-    pub fn members<'n>(&'n self, view: &View, turn: Option<u32>) -> impl Iterator<Item = Member<'n>> {
+    /// The ready endpoints that are shown. `turn` says which of them comes first, of its family; the others follow in their order.
+    pub fn members<'n>(&'n self, view: &View, turn: Option<Turn>) -> impl Iterator<Item = Member<'n>> {
         let slots = if view.noendpoints || self.ready == 0 { &[][..] } else { &self.slots[..] };
-        let turn = turn.map_or(0, |turn| turn as usize);
-        let begin = turn % slots.len().max(1);
-        let order = (begin..slots.len()).chain(0..begin);
-        let shown = order.filter_map(|slot| Some((slot, slots[slot].as_ref()?)));
-        let shown = shown.filter(|(_, held)| view.shows(&held.slice().labels));
-        shown.flat_map(move |(slot, held)| {
-            let endpoints = held.slice().endpoints.len();
-            let begin = (turn / slots.len().max(1)) % endpoints.max(1);
-            (begin..endpoints).chain(0..begin).filter_map(move |at| member(slot, at, held))
+        let (first, at) = turn.and_then(|turn| begin(slots, view, turn)).unwrap_or((0, 0));
+        let order = (first..slots.len()).chain(0..first);
+        // The endpoints of the first slot that are before the first one are the last ones of all.
+        let parts = order.map(move |slot| (slot, if slot == first { at } else { 0 }..usize::MAX));
+        let parts = parts.chain((at > 0).then_some((first, 0..at)));
+        let shown = parts.filter_map(|(slot, part)| Some((slot, part, slots.get(slot)?.as_ref()?)));
+        let shown = shown.filter(|(_, _, slot)| view.shows(&slot.held.slice().labels));
+        shown.flat_map(|(slot, part, Slot { held, .. })| {
+            let end = part.end.min(held.slice().endpoints.len());
+            (part.start..end).filter_map(move |at| member(slot, at, held))
         })
     }
 
@@ -214,7 +189,7 @@ impl EndpointSet {
     }
 
     fn member(&self, &(_, slot, at): &Key) -> Option<Member<'_>> {
-        let held = self.slots.get(slot as usize)?.as_ref()?;
+        let Slot { held, .. } = self.slots.get(slot as usize)?.as_ref()?;
         member(slot as usize, at as usize, held)
     }
 }
@@ -226,16 +201,27 @@ impl Difference {
     }
 }
 
+/// The place of the ready endpoint that comes first in a turn. Costs O(slices), and O(endpoints) of one slice.
+fn begin(slots: &[Option<Slot>], view: &View, turn: Turn) -> Option<(usize, usize)> {
+    let counts =
+        |slice: &Slice| turn.family.is_none_or(|family| slice.family == family) && view.shows(&slice.labels);
+    let shown = slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)));
+    let shown = shown.filter(|(_, slot)| counts(slot.held.slice()));
+    let mut left = turn.among(shown.clone().map(|(_, slot)| slot.ready).sum());
+    for (at, slot) in shown {
+        if left < slot.ready {
+            return Some((at, indexed(slot.held.slice()).nth(left)?.0));
+        }
+        left -= slot.ready;
+    }
+    None
+}
+
 /// The endpoint in a place of a slice, if it is ready.
 fn member(slot: usize, at: usize, held: &Held) -> Option<Member<'_>> {
     let slice = held.slice();
     let endpoint = slice.endpoints.get(at).filter(|endpoint| endpoint.conditions.ready)?;
     Some(Member { slice, cluster: held.cluster(), endpoint, place: (number(slot), number(at)) })
-}
-
-/// The endpoints that are in the indexes: the ready ones. Neither serving nor terminating counts.
-fn indexed(slice: &Slice) -> impl Iterator<Item = (usize, &Endpoint)> {
-    slice.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.conditions.ready)
 }
 
 /// The hashes of an endpoint's names, without and with the option `endpoint_pod_names`, if that makes a difference.

@@ -1,19 +1,13 @@
-//! What the case tables do not say: letter case, odd octets, size, order, words, names from outside.
+//! What the case tables do not say: letter case, odd octets, size, words, search paths.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
-use std::net::IpAddr;
-
-use dns_wire::{Name, NameBuf, NameRef, Reply, rtype};
+use dns_wire::{Name, NameBuf, NameRef, rtype};
 use model::{DnsPolicy, NamespacedName, Pod, PodDns};
-use towpath_dns_names::{Ask, External, Names, PodNames, SearchList, Verdict, View};
-use world::message::{Server, decode, query};
-
-/// Own addresses, name, type, answers and additional records.
-type Row =
-    (&'static [&'static str], &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+use towpath_dns_names::{Names, PodNames, SearchList, Verdict, View};
+use world::message::Server;
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -111,55 +105,6 @@ fn a_small_reply_says_that_it_is_not_whole() {
 }
 
 #[test]
-fn the_order_turns_and_nothing_is_lost() {
-    let names = world::index(&world::fixtures(), true);
-    let view = view(&["cluster.local."]);
-    let message = query(&name("wide.data.svc.cluster.local."), rtype::A);
-    let query = dns_wire::parse_query(&message).unwrap();
-    let mut firsts = std::collections::BTreeSet::new();
-    for turn in 0..40 {
-        let mut out = Vec::new();
-        let mut reply = Reply::new(&mut out, &query, 65_535);
-        let ask = Ask { query: &query, name: query.name, own: &[], turn: Some(turn), hops: 0 };
-        assert_eq!(names.answer(&view, &ask, &mut reply), Verdict::Answered);
-        reply.finish();
-        assert_eq!(decode(&out).answer.len(), 40);
-        let after = query.question.len() + 12 + 12;
-        firsts.insert(out[after..after + 4].to_vec());
-    }
-    assert_eq!(firsts.len(), 40);
-}
-
-#[test]
-fn an_address_behind_a_service_makes_it_the_name_server() {
-    let names = world::index(&world::fixtures(), true);
-    let view = view(&["cluster.local.", "in-addr.arpa."]);
-    let table: [Row; 5] = [
-        (
-            &["10.96.0.10"],
-            "cluster.local.",
-            "NS",
-            &["kube-dns.kube-system.svc.cluster.local."],
-            &["10.96.0.10"],
-        ),
-        (&["10.244.0.3"], "ns.dns.cluster.local.", "A", &["10.96.0.10"], &[]),
-        (&["169.254.20.10"], "cluster.local.", "NS", &["ns.dns.cluster.local."], &["169.254.20.10"]),
-        (&["169.254.20.10", "fd00::53"], "ns.dns.cluster.local.", "AAAA", &["fd00::53"], &[]),
-        // A Service that has the address but no DNS port is no name server.
-        (&["10.244.1.11"], "cluster.local.", "NS", &["ns.dns.cluster.local."], &["10.244.1.11"]),
-    ];
-    for (own, asked, qtype, answer, additional) in table {
-        let own: Vec<IpAddr> = own.iter().map(|ip| ip.parse().unwrap()).collect();
-        let (_, said) = Server { own: &own, ..server(&names, &view) }.ask(asked, qtype);
-        let last = |lines: &[String]| {
-            lines.iter().map(|l| l.rsplit(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(last(&said.answer), answer);
-        assert_eq!(last(&said.additional), additional);
-    }
-}
-
-#[test]
 fn a_chain_that_leaves_is_handed_on() {
     let names = world::index(&world::fixtures(), true);
     let view = view(&["cluster.local."]);
@@ -182,33 +127,6 @@ fn a_chain_that_leaves_is_handed_on() {
         (verdict, &*said.rcode, said.answer.len(), said.authority.len()),
         (Verdict::Answered, "NXDOMAIN", 1, 1)
     );
-}
-
-#[test]
-fn external_addresses_have_reverse_names_where_the_zone_is_listed() {
-    let names = world::index(&world::fixtures(), true);
-    let view = view(&["cluster.local.", "in-addr.arpa."]);
-    let zones = ["in-addr.arpa.", "ext.example."].map(name);
-    let external =
-        External { zones: zones.into(), fallthrough: vec![name("in-addr.arpa.")], ..External::default() };
-    let server = Server { external: Some(&external), ..server(&names, &view) };
-    let table: [(&str, &str, &str, &[&str]); 9] = [
-        ("9.100.51.198.in-addr.arpa.", "PTR", "NOERROR", &["lb.shop.ext.example."]),
-        ("9.113.0.203.in-addr.arpa.", "PTR", "NOERROR", &["lb.shop.ext.example."]),
-        ("1.10.96.10.in-addr.arpa.", "PTR", "NOERROR", &["web.shop.svc.cluster.local."]),
-        ("_http._tcp.lb.shop.ext.example.", "SRV", "NOERROR", &["lb.shop.ext.example."]),
-        ("lb.shop.ext.example.", "AAAA", "NOERROR", &[]),
-        ("10-244-1-19.lb.shop.ext.example.", "A", "NXDOMAIN", &[]),
-        ("db.data.ext.example.", "A", "NXDOMAIN", &[]),
-        ("shop.ext.example.", "A", "NOERROR", &[]),
-        ("lbhost.shop.ext.example.", "A", "NOERROR", &["www.example.net."]),
-    ];
-    for (asked, qtype, rcode, want) in table {
-        let (verdict, said) = server.ask(asked, qtype);
-        let last: Vec<_> = said.answer.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
-        assert_eq!((&*said.rcode, &*last), (rcode, want), "{asked}");
-        assert_eq!(matches!(verdict, Verdict::Chase(_)), asked.starts_with("lbhost"), "{asked}");
-    }
 }
 
 #[test]

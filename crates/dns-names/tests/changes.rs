@@ -4,60 +4,12 @@
 
 mod world;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use model::{
-    Endpoint, EndpointDns, IpFamily, Namespace, NamespacedName, Protocol, Service, ServiceEntry, ServicePort, Slice,
-    SlicePort,
-};
-use towpath_dns_names::{Names, Selector, Update, View};
+use model::{Namespace, Service, Slice};
+use towpath_dns_names::{Names, PodNames, Selector, Update, View};
+use world::made::{cluster, entry, headless, set, slice};
 use world::message::{Said, Server};
-
-const PORT: u16 = 5432;
-
-fn name(text: &str) -> NamespacedName {
-    let (namespace, name) = text.split_once('/').unwrap();
-    NamespacedName::new(namespace, name)
-}
-
-fn headless(service: &str) -> Arc<Service> {
-    let ports = vec![ServicePort { name: "pg".into(), protocol: Protocol::Tcp, port: PORT, node_port: 0 }];
-    Arc::new(Service { name: name(service), headless: true, ports, ..Service::default() })
-}
-
-fn cluster(service: &str, ip: &str) -> Arc<Service> {
-    Arc::new(Service { name: name(service), cluster_ips: vec![ip.parse().unwrap()], ..Service::default() })
-}
-
-/// A slice of endpoints: hostname (or none) and the last part of the address, with a minus where it is not ready.
-fn slice(service: &str, own: &str, endpoints: &[(&str, i64)]) -> Arc<Slice> {
-    let service = name(service);
-    let own = NamespacedName::new(Arc::clone(&service.namespace), own);
-    let mut slice = Slice::new(own, service, IpFamily::V4);
-    slice.ports = vec![SlicePort { name: "pg".into(), protocol: Protocol::Tcp, port: PORT }];
-    slice.endpoints = endpoints.iter().map(|(hostname, last)| endpoint(hostname, *last)).collect();
-    Arc::new(slice)
-}
-
-fn endpoint(hostname: &str, last: i64) -> Endpoint {
-    let ip = Ipv4Addr::from(0x0a00_0000 + u32::try_from(last.abs()).unwrap());
-    let mut endpoint = Endpoint::new(IpAddr::V4(ip));
-    let hostname = (!hostname.is_empty()).then(|| hostname.into());
-    endpoint.dns = EndpointDns { hostname, ..EndpointDns::default() }.boxed();
-    endpoint.conditions.ready = last >= 0;
-    endpoint
-}
-
-fn entry(service: &Arc<Service>, slices: &[Arc<Slice>]) -> Arc<ServiceEntry> {
-    let slices: BTreeMap<_, _> = slices.iter().map(|s| (Arc::clone(&s.name.name), Arc::clone(s))).collect();
-    Arc::new(ServiceEntry { service: Some(Arc::clone(service)), slices })
-}
-
-fn set(names: &mut Names, service: &Arc<Service>, slices: &[Arc<Slice>]) {
-    names.apply(Update::Service(service.name.clone(), Some(entry(service, slices))));
-}
 
 fn synced() -> Names {
     let mut names = Names::new();
@@ -166,6 +118,38 @@ fn a_namespace_comes_and_goes() {
     names.apply(Update::Service(service.name.clone(), None));
     names.apply(Update::Namespace("new".into(), None));
     assert_eq!(both(&names), [words("NXDOMAIN", 0), words("NXDOMAIN", 0)]);
+}
+
+/// The events of a namespace and of what is in it come in any order.
+#[test]
+fn a_deleted_namespace_takes_its_names_along() {
+    let view = View { pods: PodNames::Insecure, ..arpa_view() };
+    let table = [
+        ("new.svc.cluster.local.", "A"),
+        ("web.new.svc.cluster.local.", "A"),
+        ("1-2-3-4.new.pod.cluster.local.", "A"),
+        ("9.0.96.10.in-addr.arpa.", "PTR"),
+    ];
+    let codes = |names: &Names| table.map(|(name, qtype)| ask(names, &view, name, qtype).rcode);
+    let (service, namespace) = (cluster("new/web", "10.96.0.9"), Arc::new(Namespace::new("new")));
+    let mut names = synced();
+    // Namespaces that nobody tells of are there as long as something is in them.
+    set(&mut names, &service, &[]);
+    assert_eq!(codes(&names), ["NOERROR"; 4]);
+    names.apply(Update::Namespace("new".into(), None));
+    assert_eq!(codes(&names), ["NOERROR"; 4]);
+    for _ in 0..2 {
+        names.apply(Update::Namespace("new".into(), Some(Arc::clone(&namespace))));
+        assert_eq!(codes(&names), ["NOERROR"; 4]);
+        names.apply(Update::Namespace("new".into(), None));
+        assert_eq!(codes(&names), ["NXDOMAIN"; 4]);
+        set(&mut names, &service, &[]);
+        assert_eq!(codes(&names), ["NXDOMAIN"; 4]);
+    }
+    names.apply(Update::Service(service.name.clone(), None));
+    assert_eq!((codes(&names), names.stats()), (["NXDOMAIN"; 4].map(str::to_owned), synced().stats()));
+    set(&mut names, &service, &[]);
+    assert_eq!(codes(&names), ["NOERROR"; 4]);
 }
 
 #[test]

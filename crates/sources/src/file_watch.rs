@@ -17,6 +17,9 @@ pub struct FileWatch {
     path: PathBuf,
     watcher: Watcher,
     present: bool,
+    notices_loss: bool,
+    /// It was there, is gone, and that was not told.
+    lost: bool,
 }
 
 impl FileWatch {
@@ -28,7 +31,13 @@ impl FileWatch {
         let path = path.into();
         let mut watcher = Watcher::new()?;
         let present = watcher.watch(&path, false)? != Target::Missing;
-        Ok(Self { path, watcher, present })
+        Ok(Self { path, watcher, present, notices_loss: false, lost: false })
+    }
+
+    /// Makes [`FileWatch::changed`] tell once, too, that a file has gone and was not replaced within a second.
+    #[must_use]
+    pub fn noticing_loss(self) -> Self {
+        Self { notices_loss: true, ..self }
     }
 
     /// The path that is followed.
@@ -37,7 +46,7 @@ impl FileWatch {
     }
 
     /// Blocks until there may be another content to read (`true`), or until told to stop (`false`). A file that is
-    /// gone or still being written is waited for.
+    /// gone or still being written is waited for; see [`FileWatch::noticing_loss`].
     ///
     /// # Errors
     /// When inotify or a directory on the way fails.
@@ -53,6 +62,7 @@ impl FileWatch {
                     }
                 }
                 Wake::Quiet if self.follow()? => return Ok(true),
+                Wake::Quiet if self.notices_loss && std::mem::take(&mut self.lost) => return Ok(true),
                 Wake::Quiet => {}
             }
         }
@@ -62,6 +72,7 @@ impl FileWatch {
     fn follow(&mut self) -> io::Result<bool> {
         let before = self.present;
         self.present = self.watcher.watch(&self.path, false)? != Target::Missing;
+        self.lost = !self.present && (before || self.lost);
         Ok(self.present && !before)
     }
 }
@@ -77,6 +88,37 @@ mod tests {
     use crate::stop_pair;
 
     const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_loss_is_told_once_and_only_if_wanted() {
+        let root = std::env::temp_dir().join(format!("towpath-file-loss-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let path = root.join("config");
+        fs::write(&path, "1").unwrap();
+        let open = || FileWatch::open(&path).unwrap();
+        let (stopper, stop) = stop_pair().unwrap();
+        let (tell, seen) = channel();
+        std::thread::scope(|scope| {
+            for (name, mut watch) in [("silent", open()), ("noticing", open().noticing_loss())] {
+                let (tell, stop, path) = (tell.clone(), stop.clone(), &path);
+                scope.spawn(move || {
+                    while watch.changed(&stop).unwrap() {
+                        tell.send((name, fs::read_to_string(path).unwrap_or_default())).unwrap();
+                    }
+                });
+            }
+            fs::remove_file(&path).unwrap();
+            assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), ("noticing", String::new()));
+            assert!(seen.recv_timeout(Duration::from_millis(2_500)).is_err(), "told again");
+            fs::write(root.join("new"), "2").unwrap();
+            fs::rename(root.join("new"), &path).unwrap();
+            let mut both = [(); 2].map(|()| seen.recv_timeout(PATIENCE).unwrap());
+            both.sort();
+            assert_eq!(both, [("noticing", "2".to_owned()), ("silent", "2".to_owned())]);
+            stopper.stop();
+        });
+        fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     fn replaced_swapped_deleted_and_back() {

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use dns_wire::{Data, NameRef, Section, rtype};
 
+use model::IpFamily;
+
 use crate::object::{Kind, Object, Which};
+use crate::set::{Turn, turned};
 
 use super::Writer;
 
@@ -12,11 +15,10 @@ impl<'w> Writer<'w, '_> {
     /// The addresses of an object, or of those of its endpoints that are meant, each once.
     pub(super) fn addresses(&mut self, object: &Object<'w>, which: Which<'w>) {
         if let (Kind::Cluster, Which::All) = (object.kind, which) {
-            object.addresses().for_each(|ip| self.address(Section::Answer, self.owner, ip));
-            return;
+            return self.own_addresses(object);
         }
         let view = self.scope.view;
-        for member in object.members(which, view, self.ask.turn) {
+        for member in object.members(which, view, self.turn()) {
             let ip = member.endpoint.ip;
             let first =
                 || object.set.is_first_address(&member, view, |other| self.is_meant(other, &member, which));
@@ -27,6 +29,25 @@ impl<'w> Writer<'w, '_> {
                 }
             }
         }
+    }
+
+    /// Those of the Service itself.
+    fn own_addresses(&mut self, object: &Object<'w>) {
+        let qtype = self.qtype();
+        let fitting = || object.addresses().filter(|ip| is_of(*ip, qtype));
+        for ip in turned(self.turn(), fitting, |_| true) {
+            self.address(Section::Answer, self.owner, ip);
+        }
+    }
+
+    /// Which address comes first, of those that are of the type asked; of all, where no addresses are asked for.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        let family = match self.qtype() {
+            rtype::A => Some(IpFamily::V4),
+            rtype::AAAA => Some(IpFamily::V6),
+            _ => None,
+        };
+        self.ask.turn.map(|number| Turn { number, family })
     }
 
     /// Whether another endpoint is of the same answer: all that are meant; for one name, its namesakes.

@@ -26,7 +26,7 @@ impl<'w> Writer<'w, '_> {
     }
 
     /// Writes CNAMEs as long as they lead to aliases of ours, then what the last one leads to.
-    fn follow(&mut self, first: NameRef<'w>) -> Verdict {
+    pub(super) fn follow(&mut self, first: NameRef<'w>) -> Verdict {
         let start = (self.owner, self.zone);
         let mut targets = [NameRef::ROOT; MAX_CHAIN];
         let mut target = first;

@@ -19,15 +19,18 @@ fn weight(records: usize) -> u16 {
 impl<'w> Writer<'w, '_> {
     pub(super) fn srv(&mut self, object: &Object<'w>, which: Which<'w>) {
         match (object.kind, which) {
-            (Kind::Cluster, Which::All | Which::Port(_)) => self.own_ports(object, which),
+            (Kind::Cluster, Which::All | Which::Port(_)) => {
+                let mut buffer = NameBuf::new();
+                let target = self.name_of(&mut buffer, object, None, self.zone.name);
+                target.into_iter().for_each(|target| self.own_ports(object, which, target));
+            }
+            (Kind::Host(host), _) => self.own_ports(object, which, host.as_ref()),
             _ => self.endpoint_ports(object, which),
         }
     }
 
-    /// The ports of the Service itself: one target, with its ClusterIPs.
-    fn own_ports(&mut self, object: &Object<'w>, which: Which<'w>) {
-        let mut buffer = NameBuf::new();
-        let Some(target) = self.name_of(&mut buffer, object, None, self.zone.name) else { return };
+    /// The ports of the Service itself: one target, with its own addresses.
+    fn own_ports(&mut self, object: &Object<'w>, which: Which<'w>, target: NameRef<'_>) {
         let meant = |port: &&model::ServicePort| which.takes_port(&port.name, port.protocol);
         let is_first = |index: usize, number: u16| {
             !object.ports[..index].iter().filter(meant).any(|port| port.port == number)
@@ -47,7 +50,7 @@ impl<'w> Writer<'w, '_> {
     fn endpoint_ports(&mut self, object: &Object<'w>, which: Which<'w>) {
         let view = self.scope.view;
         let records = || {
-            let members = object.members(which, view, self.ask.turn);
+            let members = object.members(which, view, self.turn());
             let ports =
                 members.flat_map(move |member| distinct(member.slice, which).map(move |p| (member, p)));
             ports.filter(move |(member, port)| {
@@ -76,7 +79,7 @@ impl<'w> Writer<'w, '_> {
         let view = self.scope.view;
         let mut buffer = NameBuf::new();
         let has_port = |member: &Member<'_>| distinct(member.slice, which).next().is_some();
-        for member in object.members(which, view, self.ask.turn).filter(has_port) {
+        for member in object.members(which, view, self.turn()).filter(has_port) {
             let same = |other: &Member<'_>| {
                 which.takes(other) && has_port(other) && other.endpoint.ip == member.endpoint.ip
             };

@@ -9,7 +9,7 @@ use crate::Names;
 use crate::record::{Import, Record};
 use crate::set::Difference;
 
-use super::Role;
+use super::{Role, Space};
 
 impl Names {
     pub(super) fn renew_serial(&mut self, seconds: u32) {
@@ -83,6 +83,7 @@ impl Names {
     pub(super) fn namespace(&mut self, name: &Arc<str>, namespace: Option<Arc<Namespace>>) -> bool {
         let space = self.spaces.entry(Arc::clone(name)).or_default();
         let changed = space.namespace != namespace;
+        space.gone = namespace.is_none() && (space.gone || space.namespace.is_some());
         space.namespace = namespace;
         self.sweep(name);
         changed
@@ -90,7 +91,7 @@ impl Names {
 
     /// Forgets a namespace of which nothing is left.
     fn sweep(&mut self, namespace: &str) {
-        if self.spaces.get(namespace).is_some_and(|space| !space.exists()) {
+        if self.spaces.get(namespace).is_some_and(Space::is_empty) {
             self.spaces.remove(namespace);
         }
     }

@@ -3,18 +3,17 @@
 use crate::External;
 use crate::path::{Lower, Path};
 
-use super::{Found, Missing, Scope};
+use super::{Found, Missing, Scope, server};
 
 impl<'n> Scope<'n> {
     pub(super) fn outside<'q>(&self, external: &External, path: &Path<'q>) -> Found<'n, 'q>
     where
         'n: 'q,
     {
-        let top = path.get(0).unwrap_or_default();
-        if top.eq_ignore_ascii_case(external.apex.as_bytes()) {
-            return server(path);
+        if path.is(0, &external.apex) {
+            return server(path, "ns1");
         }
-        let Some(space) = self.space(top).filter(|space| space.exists()) else {
+        let Some(space) = self.space(path.get(0).unwrap_or_default()).filter(|space| space.exists()) else {
             return Found::Missing(Missing::Namespace);
         };
         let Some(label) = path.get(1) else { return Found::Empty };
@@ -28,14 +27,5 @@ impl<'n> Scope<'n> {
             Ok(()) => self.part(object, path, 2),
             Err(missing) => Found::Missing(missing),
         }
-    }
-}
-
-/// Below the label of the server: `ns1` is its name.
-fn server<'n, 'q>(path: &Path<'q>) -> Found<'n, 'q> {
-    match (path.len(), path.get(1)) {
-        (1, _) => Found::Empty,
-        (2, Some(label)) if label.eq_ignore_ascii_case(b"ns1") => Found::Server,
-        _ => Found::Missing(Missing::Endpoint),
     }
 }

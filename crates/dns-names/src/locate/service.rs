@@ -88,7 +88,7 @@ impl<'n> Scope<'n> {
                 Found::Missing(Missing::Port)
             };
         }
-        if object.imported && matches!(object.kind, Kind::Headless) {
+        if object.imported {
             return self.endpoint(object, Host { label: second, cluster: Some(first) });
         }
         Found::Missing(Missing::TooDeep)

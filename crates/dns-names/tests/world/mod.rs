@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod made;
 pub mod message;
 
 use std::path::PathBuf;

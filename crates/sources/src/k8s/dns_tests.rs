@@ -126,6 +126,61 @@ fn endpoints() {
 }
 
 #[test]
+fn only_what_is_asked_for_is_kept() {
+    let endpoint = json!({"addresses": ["10.0.0.1"], "hostname": "h-0", "zone": "z",
+        "targetRef": {"kind": "Pod", "name": "p-0"}});
+    let metadata = json!({"name": "a", "labels": {"b": "c"}});
+    let slice = slice_object(json!({"kubernetes.io/service-name": "web", "b": "c"}), json!([endpoint]));
+    let ingress = json!({"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}});
+    let all = [
+        (Kind::EndpointSlice, slice),
+        (
+            Kind::Service,
+            json!({"metadata": metadata, "spec": {"externalName": "e.example"}, "status": ingress}),
+        ),
+        (Kind::ServiceImport, json!({"metadata": metadata})),
+        (Kind::Namespace, json!({"metadata": metadata})),
+    ];
+    let no = Kept::NOTHING;
+    let dns = Kept { dns: true, ..no };
+    // What is found of: hostname, pod, zone, ExternalName, load balancer; labels of each of the four.
+    for (kept, want) in [
+        (no, ["", "", "", ""]),
+        (Kept { dns: false, ..Kept::ALL }, ["", "", "", ""]),
+        (dns, ["h-0", "e.example lb.example", "", "b"]),
+        (Kept { pod_names: true, ..dns }, ["h-0 p-0", "e.example lb.example", "", "b"]),
+        (Kept { zones: true, ..dns }, ["h-0 z", "e.example lb.example", "", "b"]),
+        (Kept { labels: true, ..dns }, ["h-0 b", "e.example lb.example b", "b", "b"]),
+        (Kept::ALL, ["h-0 p-0 z b", "e.example lb.example b", "b", "b"]),
+    ] {
+        let mut decoder = Decoder::new(kept);
+        let found = all.each_ref().map(|(kind, object)| {
+            words(&decode(*kind, &object.to_string(), &mut decoder).unwrap().change.unwrap())
+        });
+        assert_eq!(found, want, "{kept:?}");
+    }
+}
+
+/// What of an object only DNS reads.
+fn words(change: &Change) -> String {
+    let (parts, labels): (Vec<&str>, _) = match change {
+        Change::Slice(slice) => {
+            let one = &slice.endpoints[0];
+            assert_eq!(one.dns.is_some(), one.hostname().is_some(), "nothing is not boxed");
+            ([one.hostname(), one.pod(), one.zone()].into_iter().flatten().collect(), &slice.labels)
+        }
+        Change::Service(service) => {
+            let hosts = service.load_balancer_hosts.iter();
+            (service.external_name.iter().chain(hosts).map(|name| &**name).collect(), &service.labels)
+        }
+        Change::ServiceImport(import) => (vec![], &import.labels),
+        Change::Namespace(namespace) => (vec![], &namespace.labels),
+        other => panic!("{other:?}"),
+    };
+    parts.into_iter().chain(labels.iter().map(|(key, _)| key)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
 fn slices_belong_to_services_and_to_imports() {
     const SERVICE: &str = "kubernetes.io/service-name";
     const IMPORT: &str = "multicluster.kubernetes.io/service-name";

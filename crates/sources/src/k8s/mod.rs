@@ -73,7 +73,8 @@ pub fn decode(kind: Kind, json: &str, decoder: &mut Decoder) -> Result<Decoded, 
             Ok(Some(Change::Node(Box::new(node))))
         }),
         Kind::Namespace => read(kind, json, decoder, |key, object: &types::Bare, decoder, warnings| {
-            let labels = object.metadata.as_ref().filter(|_| decoder.kept.dns).and_then(|m| m.labels.as_ref());
+            let labels =
+                object.metadata.as_ref().filter(|_| decoder.kept.dns).and_then(|m| m.labels.as_ref());
             let labels = labels::selectable(labels, &[], &mut decoder.names, warnings);
             Ok(Some(Change::Namespace(Arc::new(Namespace { name: Arc::clone(&key.name.name), labels }))))
         }),
@@ -97,12 +98,7 @@ fn read<'a, T: types::Object + Deserialize<'a>>(
     kind: Kind,
     json: &'a str,
     decoder: &mut Decoder,
-    convert: impl FnOnce(
-        &ObjectKey,
-        &T,
-        &mut Decoder,
-        &mut Vec<FieldError>,
-    ) -> Result<Option<Change>, FieldError>,
+    convert: impl FnOnce(&ObjectKey, &T, &mut Decoder, &mut Vec<FieldError>) -> Result<Option<Change>, FieldError>,
 ) -> Result<Decoded, FieldError> {
     let object: T = parse(json)?;
     let key = field::key(kind, object.metadata(), &mut decoder.names)?;

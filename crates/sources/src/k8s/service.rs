@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use model::{
-    IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, parse_ip, parse_net,
-};
+use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, parse_ip, parse_net};
 
 use super::field::{self, FieldError};
 use super::kept::Decoder;

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::{
-    Change, Conditions, Endpoint, EndpointDns, Hints, Interner, IpFamily, NamespacedName, Slice, SlicePort, parse_ip,
+    Change, Conditions, Endpoint, EndpointDns, Hints, Interner, IpFamily, NamespacedName, Slice, SlicePort,
+    parse_ip,
 };
 
 use super::field::{self, FieldError};
@@ -117,7 +118,8 @@ fn for_dns(
         }
     };
     let hostname = good("hostname", entry.hostname.as_ref());
-    let target = entry.target_ref.as_ref().filter(|target| kept.pod_names && target.kind.as_deref() == Some("Pod"));
+    let target =
+        entry.target_ref.as_ref().filter(|target| kept.pod_names && target.kind.as_deref() == Some("Pod"));
     let name = target.and_then(|target| target.name.as_ref());
     let pod = match (&hostname, name) {
         (Some(hostname), Some(name)) if **hostname == **name => Some(Arc::clone(hostname)),

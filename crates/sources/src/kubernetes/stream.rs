@@ -124,7 +124,8 @@ impl Follower<'_, '_> {
     }
 
     fn object(&self, json: &str, deleted: bool) {
-        let (mut book, mut decoder) = (self.hub.books[self.index].borrow_mut(), self.hub.decoder.borrow_mut());
+        let (mut book, mut decoder) =
+            (self.hub.books[self.index].borrow_mut(), self.hub.decoder.borrow_mut());
         let at_once = self.is_at_once(book.is_complete());
         let out = &mut |change| self.hub.send(change);
         let verdict = if deleted {
@@ -227,7 +228,8 @@ impl Follower<'_, '_> {
     }
 
     fn element(&self, piece: &Piece<'_>) {
-        let (mut book, mut decoder) = (self.hub.books[self.index].borrow_mut(), self.hub.decoder.borrow_mut());
+        let (mut book, mut decoder) =
+            (self.hub.books[self.index].borrow_mut(), self.hub.decoder.borrow_mut());
         let at_once = self.is_at_once(book.is_complete());
         let verdict = book.piece(piece, at_once, &mut decoder, &mut |change| self.hub.send(change));
         self.count_verdict(verdict);

@@ -70,3 +70,28 @@ fn what_is_not_whole_is_refused() {
     assert!(nowhere.starts_with("snapshot /proc/nowhere/state: cannot create it: "), "{nowhere}");
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
+
+/// The file was written by a version of this program that knew nothing of DNS.
+#[test]
+fn what_a_version_before_dns_wrote_is_read() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/snapshot-before-dns.jsonl"));
+    for kept in [Kept::NOTHING, Kept::ALL] {
+        let saved = read(path, "node-a", kept).unwrap();
+        let (mut store, mut touched) = (model::Store::new("node-a"), model::Touched::default());
+        assert_eq!(saved.changes.len(), 7);
+        saved.changes.into_iter().for_each(|change| store.apply(change, &mut touched));
+        let service = |name: &str| {
+            let entry = store.entry(&model::NamespacedName::new("shop", name)).unwrap();
+            (entry.service.clone().unwrap(), entry.slices.values().next().cloned())
+        };
+        let (web, slice) = service("web");
+        let endpoints = &slice.unwrap().endpoints;
+        assert_eq!((web.cluster_ips.len(), web.health_check_node_port, endpoints.len()), (2, 30999, 2));
+        assert!(endpoints.iter().all(|one| one.dns.is_none()) && web.labels.is_empty());
+        let names = ["web", "db", "out"].map(|name| service(name).0);
+        assert_eq!(names.each_ref().map(|one| one.headless), [false, true, false]);
+        assert_eq!(names.each_ref().map(|one| one.external_name.is_some()), [false; 3]);
+        assert_eq!(store.facts().zone(), Some("eu-1a"));
+        assert_eq!(store.namespaces().count(), 1);
+    }
+}
