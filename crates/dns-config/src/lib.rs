@@ -43,9 +43,9 @@ pub use resolv_conf::{ResolvConf, SkippedLine};
 pub use syntax::{Corefile, Directive, MAX_DEPTH, MAX_IMPORTS, MAX_TOKENS, ServerBlock, Token, parse};
 pub use types::{
     Acl, AclAction, AclRule, AnswerRewrite, Autopath, AutopathSource, Block, Cache, CacheTable, Chaos,
-    Choice, Config, Consolidate, DNS_PORT, Dns64, Errors, External, Forward, Health, HealthCheck, Hosts, HttpAddress,
-    Kubernetes, LoadBalance, Log, LogClasses, LogFormat, LogLevel, MAX_FORWARD_TO, MAX_LAMEDUCK, NameRewrite, Nsid,
-    Pattern, PodNames, Policy, Prefetch, Prometheus, Ready, Reload, Requirement, Rewrite, RewriteRule,
-    Selector, SelectorOperator, ServeStale, Then, TlsFiles, To, Transport, TtlRewrite, Upstream,
+    Choice, Config, Consolidate, DNS_PORT, Dns64, Errors, External, Forward, Health, HealthCheck, Hosts,
+    HttpAddress, Kubernetes, LoadBalance, Log, LogClasses, LogFormat, LogLevel, MAX_FORWARD_TO, MAX_LAMEDUCK,
+    NameRewrite, Nsid, Pattern, PodNames, Policy, Prefetch, Prometheus, Ready, Reload, Requirement, Rewrite,
+    RewriteRule, Selector, SelectorOperator, ServeStale, Then, TlsFiles, To, Transport, TtlRewrite, Upstream,
 };
 pub use zone::{MAX_ZONES, reverse_zones, zones};

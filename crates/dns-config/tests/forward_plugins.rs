@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::{block, names, plugin, refused, unsupported};
 use towpath_dns_config::{
-    Cache, CacheTable, Choice, Forward, HealthCheck, Place, Policy, Prefetch, ServeStale, TlsFiles, To, Transport,
-    Upstream,
+    Cache, CacheTable, Choice, Forward, HealthCheck, Place, Policy, Prefetch, ServeStale, TlsFiles, To,
+    Transport, Upstream,
 };
 
 fn server(address: &str) -> To {
@@ -55,7 +55,6 @@ fn upstreams_that_cannot_be_asked_are_named() {
         ("https://9.9.9.9", "2: forward https://9.9.9.9"),
         ("dns.example.org", "2: forward dns.example.org"),
         ("fe80::1%eth0", "2: forward fe80::1%eth0"),
-        ("10.0.0.1:99999", "2: forward 10.0.0.1:99999"),
     ];
     for (text, want) in cases {
         assert_eq!(unsupported(&format!("forward . {text}")), [want, gone], "{text}");
@@ -65,6 +64,10 @@ fn upstreams_that_cannot_be_asked_are_named() {
         refused("forward . tls://dns.example"),
         "2: forward: tls://dns.example is not tls://ADDRESS[%NAME][:PORT]"
     );
+    for text in ["300.1.1.1", "10.0.0.256:53", "1.1.1", "10.0.0.1:99999", "dns://10.0.0", "10.0.0.1.2"] {
+        let want = format!("2: forward: {text} is not an address with an optional port, or a file");
+        assert_eq!(refused(&format!("forward . {text} 10.0.0.1")), want);
+    }
     assert_eq!(
         refused("forward . ftp://10.0.0.1"),
         "2: forward: ftp is not a protocol: write dns:// or tls://"

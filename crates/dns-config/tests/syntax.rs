@@ -241,6 +241,15 @@ fn blocks_that_coredns_refuses_are_problems() {
 }
 
 #[test]
+fn a_file_without_a_server_block_is_a_mistake() {
+    let want =
+        "/etc/coredns/Corefile: no server block: write one, for example .:53 { forward . /etc/resolv.conf }";
+    for text in ["", " \n\n", "# nothing yet\n", "(snippet) {\n log\n}\n"] {
+        assert_eq!(config(text).unwrap_err().to_string(), want, "{text:?}");
+    }
+}
+
+#[test]
 fn files_of_the_blocks_are_told() {
     let text = ". {\n hosts /etc/coredns/NodeHosts\n forward . /etc/resolv.conf {\n tls /ca\n }\n autopath /etc/search\n}";
     let config = config(text).unwrap();

@@ -27,8 +27,20 @@ pub fn read(corefile: &Corefile, env: &dyn Env) -> Result<Config, Problems> {
     for block in &corefile.blocks {
         read_block(&mut context, block);
     }
+    if corefile.blocks.is_empty() {
+        context.problems.push(no_block(corefile));
+    }
     refuse_twice(&mut context);
     if context.problems.is_empty() { Ok(context.config) } else { Err(Problems(context.problems)) }
+}
+
+/// A file that is empty is more likely half written than meant.
+fn no_block(corefile: &Corefile) -> Problem {
+    let file = corefile.files().first().map(|file| file.display().to_string()).unwrap_or_default();
+    Problem::new(
+        &Place::new(file, 0),
+        "no server block: write one, for example .:53 { forward . /etc/resolv.conf }",
+    )
 }
 
 fn read_block(context: &mut Context<'_>, source: &ServerBlock) {

@@ -16,7 +16,7 @@ pub fn read(context: &mut Context<'_>, token: &Token) -> Result<Option<To>, Prob
     let (scheme, rest) = token.text.split_once("://").unwrap_or(("", &token.text));
     match scheme.to_ascii_lowercase().as_str() {
         "tls" => tls(token, rest).map(Some),
-        "" | "dns" => Ok(plain(context, token, rest, scheme.is_empty())),
+        "" | "dns" => plain(context, token, rest, scheme.is_empty()),
         "https" | "grpc" | "quic" | "https3" => {
             let why = "not honoured: upstreams are asked by plain DNS or DNS over TLS (tls://)";
             context.unsupported(&token.at, format!("forward {}", token.text), why);
@@ -45,15 +45,30 @@ fn with_port(address: &str, port: &str) -> String {
     if bare { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
-fn plain(context: &mut Context<'_>, token: &Token, rest: &str, may_be_file: bool) -> Option<To> {
+fn plain(
+    context: &mut Context<'_>,
+    token: &Token,
+    rest: &str,
+    may_be_file: bool,
+) -> Result<Option<To>, Problem> {
     if let Some(address) = server_address(rest, crate::types::DNS_PORT) {
-        return Some(To::Server(Upstream { address, transport: Transport::Plain }));
+        return Ok(Some(To::Server(Upstream { address, transport: Transport::Plain })));
     }
     if may_be_file && (rest.contains('/') || context.env.file(Path::new(rest)).is_ok()) {
         context.note_file(Path::new(rest));
-        return Some(To::File(PathBuf::from(rest)));
+        return Ok(Some(To::File(PathBuf::from(rest))));
+    }
+    if is_mistyped(rest) {
+        return Err(token
+            .problem(format!("forward: {} is not an address with an optional port, or a file", token.text)));
     }
     let why = "not honoured: neither an address nor a file; write the addresses of the upstream";
     context.unsupported(&token.at, format!("forward {}", token.text), why);
-    None
+    Ok(None)
+}
+
+/// Whether this was meant as an address: no name ends in a number (RFC 3696 section 2).
+fn is_mistyped(text: &str) -> bool {
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    host.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
 }

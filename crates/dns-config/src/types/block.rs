@@ -15,7 +15,7 @@ use crate::types::{
 pub const DNS_PORT: u16 = 53;
 
 /// What a Corefile means for us.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// The server blocks, in the order of the file. A block with keys of several ports is here once for each port.
     /// A query belongs to the block with the longest zone that covers its name (of those with its port and address).
