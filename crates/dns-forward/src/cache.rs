@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dns_wire::Stored;
+use dns_wire::{Stored, Ttls};
 
 use crate::group::lock;
 use crate::metrics::{CacheMetrics, Counter};
@@ -102,6 +102,12 @@ impl Cache {
         self.with(asking, |entry| entry.recheck_later(millis));
     }
 
+    /// Upstreams recovered at `since`: an answer that was put off before may be asked for again. True if it was put off.
+    pub(crate) fn forget_recheck(&self, asking: &Asking<'_>, since: Instant) -> bool {
+        let since = self.millis(since);
+        self.with(asking, |entry| entry.forget_recheck(since)).unwrap_or(false)
+    }
+
     /// Keeps a message, if it may be kept, and makes the hit for those who wait for it.
     pub(crate) fn keep(
         &self,
@@ -110,7 +116,7 @@ impl Cache {
         now: Instant,
         settings: &CacheSettings,
     ) -> Hit {
-        let ttls = life::ttls(&stored, settings);
+        let ttls = if life::covers(asking, settings) { life::ttls(&stored, settings) } else { Ttls::KEEP };
         let hit = Hit { stored: stored.clone(), ttls, stale: false, cached: false };
         let Some((kind, life)) = life::life(&stored, asking, settings) else {
             self.drops.add();

@@ -9,6 +9,9 @@ use crate::health::Standing;
 const HEDGE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// ... and after this as long as nothing is known; the least before an upstream is asked once more.
 const HEDGE_UNKNOWN: Duration = Duration::from_millis(200);
+/// The longest wait before an upstream is asked once more, however slow it is known to be: a packet may be lost, and
+/// [`crate::DEADLINE`] ends it all.
+const HEDGE_AGAIN: Duration = Duration::from_millis(2_500);
 /// The longest wait between two messages for one question.
 const HEDGE_LAST: Duration = Duration::from_secs(1);
 
@@ -27,10 +30,11 @@ pub(crate) fn order(standings: &[Standing], policy: Policy, turn: usize, fail_fa
 
 /// How long to wait after the message number `sent` (from 0) for one question, before the next. `usual`: the time by which the
 /// upstream's reply is there, as a rule. The second wait is four times the first, and so on up to a second. `again`: the next
-/// message is for an upstream that was asked already; that is not done in a hurry, for it may only have much to do.
+/// message is for an upstream that was asked already; that is not done in a hurry, for it may only have much to do: never before
+/// its reply is due.
 pub(crate) fn hedge_delay(usual: Option<Duration>, sent: usize, again: bool) -> Duration {
-    let least = if again { HEDGE_UNKNOWN } else { HEDGE.0 };
-    let first = usual.map_or(HEDGE_UNKNOWN, |usual| usual.clamp(least, HEDGE.1));
+    let (least, most) = if again { (HEDGE_UNKNOWN, HEDGE_AGAIN) } else { HEDGE };
+    let first = usual.map_or(HEDGE_UNKNOWN, |usual| usual.clamp(least, most));
     let factor = 4_u32.saturating_pow(u32::try_from(sent).unwrap_or(u32::MAX));
     first.saturating_mul(factor).min(HEDGE_LAST.max(first))
 }
@@ -74,6 +78,9 @@ mod tests {
             (Some(1), 0, true, 200),
             (Some(1), 1, true, 800),
             (Some(300), 0, true, 300),
+            (Some(2_100), 0, true, 2_100),
+            (Some(2_100), 1, true, 2_100),
+            (Some(9_000), 0, true, 2_500),
         ];
         for (usual, sent, again, want) in table {
             let delay = hedge_delay(usual.map(Duration::from_millis), sent, again);

@@ -49,6 +49,11 @@ impl Flights {
         joined
     }
 
+    /// Whether the question is under way.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        self.under_way.contains_key(key)
+    }
+
     /// Those who wait; the question stays under way.
     pub(crate) fn take_waiters(&mut self, key: &Key) -> Vec<Done> {
         let waiters = self.under_way.get_mut(key).map(std::mem::take).unwrap_or_default();

@@ -6,11 +6,13 @@ use std::thread;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use crate::asking::Key;
 use crate::configure::{self, Configured};
 use crate::group::{Admission, GroupHandle};
 use crate::loops::Loops;
+use crate::run::StopFlights;
 use crate::{Asking, Done, Group, GroupMetrics, Hit, Refusal, Why, run};
 
 /// Asks upstreams and keeps what they say. A handle: clones are the same forwarder, whose thread ends with the last.
@@ -22,6 +24,8 @@ struct Inner {
     loops: Arc<Loops>,
     groups: Mutex<Vec<GroupHandle>>,
     stop: Mutex<Option<oneshot::Sender<()>>>,
+    /// Changes when all that is under way has to end.
+    flights: watch::Sender<u64>,
 }
 
 /// The forwarder's thread cannot be had.
@@ -39,6 +43,7 @@ impl Forwarder {
             loops: Arc::default(),
             groups: Mutex::default(),
             stop: Mutex::new(Some(stop)),
+            flights: watch::Sender::default(),
         };
         thread::Builder::new().name("dns-forward".into()).spawn(move || {
             let _ = runtime.block_on(stopped);
@@ -89,9 +94,7 @@ impl Forwarder {
             return Err(Refusal { why: Why::Loop, stale: None });
         }
         match group.0.admit(asking, Some(done), Instant::now()) {
-            Admission::Start(key) => {
-                drop(self.0.runtime.spawn(run::run(group.0.clone(), key, asking.into())))
-            }
+            Admission::Start(key) => self.start_flight(group, asking, key),
             Admission::Joined => {}
             Admission::Refused(why) => {
                 return Err(Refusal { why, stale: group.0.stale(asking, Instant::now()) });
@@ -102,8 +105,24 @@ impl Forwarder {
 
     fn refresh(&self, group: &GroupHandle, asking: &Asking<'_>) {
         if let Admission::Start(key) = group.0.admit(asking, None, Instant::now()) {
-            drop(self.0.runtime.spawn(run::run(group.0.clone(), key, asking.into())));
+            self.start_flight(group, asking, key);
         }
+    }
+
+    fn start_flight(&self, group: &GroupHandle, asking: &Asking<'_>, key: Key) {
+        let stop = StopFlights(self.0.flights.subscribe());
+        drop(self.0.runtime.spawn(run::run(group.0.clone(), key, asking.into(), stop)));
+    }
+
+    /// Whether this question is under way: whoever asks it now costs the upstreams nothing.
+    pub fn is_under_way(&self, group: &GroupHandle, asking: &Asking<'_>) -> bool {
+        group.0.is_under_way(asking)
+    }
+
+    /// Ends all that is under way, soon, on the forwarder's thread: those who wait get what the cache has, be it past its life, or
+    /// [`Why::Stopped`]. What is asked afterwards goes its usual way.
+    pub fn stop_flights(&self) {
+        self.0.flights.send_modify(|count| *count += 1);
     }
 
     /// The figures of all groups.

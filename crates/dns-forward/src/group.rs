@@ -115,7 +115,24 @@ impl State {
 
     /// What the cache has, and whether it is to be asked again now.
     pub(crate) fn lookup(&self, asking: &Asking<'_>, now: Instant) -> Option<(Hit, bool)> {
-        self.cache.as_ref()?.lookup(asking, now, self.settings.cache.as_ref()?)
+        let (cache, settings) = (self.cache.as_ref()?, self.settings.cache.as_ref()?);
+        let found = cache.lookup(asking, now, settings)?;
+        let waits_for_recheck = found.0.stale && !found.1;
+        let recovered = if waits_for_recheck { self.recovered() } else { None };
+        match recovered {
+            Some(recovered) if cache.forget_recheck(asking, recovered) => cache.lookup(asking, now, settings),
+            _ => Some(found),
+        }
+    }
+
+    /// When an upstream last answered after a failure.
+    fn recovered(&self) -> Option<Instant> {
+        self.remotes.iter().filter_map(|remote| remote.health.recovered()).max()
+    }
+
+    /// Whether this question is under way.
+    pub(crate) fn is_under_way(&self, asking: &Asking<'_>) -> bool {
+        lock(&self.flights).contains(&Key::of(asking))
     }
 
     /// An answer past its life that may still be given (or one that is not past it).

@@ -1,7 +1,11 @@
 //! Whether an upstream is well: what real questions and, after a failure, probes say.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::edns::EdnsDoubt;
+use crate::group::lock;
 
 /// How an upstream stands; the better ones are asked first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +27,10 @@ pub(crate) struct Health {
     looping: AtomicBool,
     probing: AtomicBool,
     checking: AtomicBool,
-    without_edns: AtomicBool,
+    /// Whether it knows EDNS.
+    pub(crate) edns: EdnsDoubt,
+    /// When it last answered after a failure.
+    recovered: Mutex<Option<Instant>>,
     /// Smoothed time to a reply, in microseconds; 0: unknown.
     rtt: AtomicU64,
     /// Smoothed deviation from it.
@@ -43,7 +50,9 @@ impl Health {
 
     /// A reply came.
     pub(crate) fn succeeded(&self, took: Duration) {
-        self.fails.store(0, Ordering::Relaxed);
+        if self.fails.swap(0, Ordering::Relaxed) > 0 {
+            *lock(&self.recovered) = Some(Instant::now());
+        }
         let new = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         let old = self.rtt.load(Ordering::Relaxed);
         let deviation = self.deviation.load(Ordering::Relaxed);
@@ -96,13 +105,9 @@ impl Health {
         self.looping.load(Ordering::Relaxed)
     }
 
-    /// It answers FORMERR to queries with EDNS (RFC 6891, section 6.2.2).
-    pub(crate) fn set_without_edns(&self) {
-        self.without_edns.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn knows_edns(&self) -> bool {
-        !self.without_edns.load(Ordering::Relaxed)
+    /// When it last answered after a failure.
+    pub(crate) fn recovered(&self) -> Option<Instant> {
+        *lock(&self.recovered)
     }
 }
 
@@ -126,6 +131,7 @@ mod tests {
             assert_eq!(health.standing(max_fails), want, "{fails} of {max_fails}");
             assert_eq!(probes, usize::from(fails > 0), "one probe");
             health.succeeded(Duration::from_millis(1));
+            assert_eq!(health.recovered().is_some(), fails > 0);
             assert_eq!(health.standing(max_fails), Standing::Good);
             health.set_looping(true);
             assert_eq!(health.standing(max_fails), Standing::Looping);

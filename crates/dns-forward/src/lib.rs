@@ -29,6 +29,7 @@ mod attempt;
 mod cache;
 mod choose;
 mod configure;
+mod edns;
 mod failures;
 mod flights;
 mod forwarder;

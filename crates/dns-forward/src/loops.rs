@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dns_wire::{Name, NameBuf, class};
 use tokio::time::{sleep, timeout};
@@ -91,7 +91,9 @@ impl Loops {
         let probe = Probe { remote: Arc::downgrade(remote), came_back: false };
         let label: Box<[u8]> = label.into();
         lock(&self.0).insert(label.clone(), probe);
-        let reply = timeout(PROBE_TIMEOUT, remote.exchange(&question, remote.health.knows_edns())).await;
+        let reply =
+            timeout(PROBE_TIMEOUT, remote.exchange(&question, remote.health.edns.is_known(Instant::now())))
+                .await;
         let probe = lock(&self.0).remove(&label);
         match reply {
             _ if probe.is_some_and(|probe| probe.came_back) => Outcome::CameBack,

@@ -120,7 +120,8 @@ impl Remote {
     /// Asks for the root's NS; any reply is good.
     async fn is_well(&self) -> bool {
         let question = Arc::new(Question::probe());
-        let well = timeout(PROBE_TIMEOUT, self.exchange(&question, self.health.knows_edns())).await;
+        let well =
+            timeout(PROBE_TIMEOUT, self.exchange(&question, self.health.edns.is_known(Instant::now()))).await;
         let well = matches!(well, Ok(Ok(_)));
         if !well {
             self.health_failures.add();

@@ -3,19 +3,44 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dns_wire::{Stored, rcode};
+use dns_wire::{Ttls, rcode};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::asking::Key;
+use crate::attempt::Heard;
 use crate::group::State;
 use crate::health::Standing;
 use crate::pending::Question;
 use crate::{Done, Hit, Resolved, Why, schedule};
 
 /// Asks the upstreams, keeps what they say, and tells all who wait. They are told too if this never runs or is dropped.
-pub(crate) fn run(group: Arc<State>, key: Key, question: Question) -> impl Future<Output = ()> + Send {
+pub(crate) fn run(
+    group: Arc<State>,
+    key: Key,
+    question: Question,
+    stop: StopFlights,
+) -> impl Future<Output = ()> + Send {
     let mut flight = Flight { group, key, question: Arc::new(question), ended: false };
-    async move { flight.run().await }
+    async move {
+        tokio::select! {
+            () = flight.run() => return,
+            () = stop.wait() => {}
+        }
+        flight.stop();
+    }
+}
+
+/// Tells a question that it is not to wait any longer.
+pub(crate) struct StopFlights(pub(crate) watch::Receiver<u64>);
+
+impl StopFlights {
+    /// Waits for the word. A forwarder that is gone says nothing: its thread ends.
+    async fn wait(mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 struct Flight {
@@ -41,7 +66,7 @@ impl Flight {
             },
         };
         match result {
-            Ok(message) => self.answer(message),
+            Ok(heard) => self.answer(heard),
             Err(why) => self.fail(why),
         }
     }
@@ -68,9 +93,15 @@ impl Flight {
         Some(hit)
     }
 
-    fn answer(&mut self, message: Stored) {
-        let failure = !matches!(message.rcode(), rcode::NOERROR | rcode::NXDOMAIN);
-        let hit = self.group.keep(&self.question.asking(), Arc::new(message), Instant::now());
+    fn answer(&mut self, heard: Heard) {
+        let failure = !matches!(heard.message.rcode(), rcode::NOERROR | rcode::NXDOMAIN);
+        let (asking, stored) = (self.question.asking(), Arc::new(heard.message));
+        let hit = if asking.dnssec_ok && !heard.edns {
+            // The upstream was not told of DO: this is no answer to keep for those who set it.
+            Hit { stored, ttls: Ttls::KEEP, stale: false, cached: false }
+        } else {
+            self.group.keep(&asking, stored, Instant::now())
+        };
         let stale = if failure { self.stale().filter(|hit| hit.stale) } else { None };
         self.end(&Resolved::Answer(stale.unwrap_or(hit)));
     }
@@ -85,6 +116,12 @@ impl Flight {
             }
         };
         self.end(&resolved);
+    }
+
+    /// Those who wait get what there is.
+    fn stop(&mut self) {
+        let stale = self.group.stale(&self.question.asking(), Instant::now());
+        self.end(&stale.map_or(Resolved::Failed(Why::Stopped), Resolved::Answer));
     }
 
     fn end(&mut self, resolved: &Resolved) {

@@ -155,7 +155,7 @@ impl Connection {
         match timeout(CONNECT_TIMEOUT, secure.connect(stream)).await {
             Ok(Ok(stream)) => self.serve(stream, expire, queue).await,
             Ok(Err(error)) => {
-                tracing::debug!("no TLS with upstream {}: {error}", secure.address);
+                secure.complain(&error);
                 Fault::Unreachable
             }
             Err(_) => Fault::Unreachable,

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -13,6 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use crate::group::lock;
 use crate::{Tls, Upstream};
 
 /// The authorities that are trusted if the settings name none: what Debian and most others have.
@@ -24,7 +26,12 @@ pub(crate) struct Secure {
     pub(crate) address: SocketAddr,
     name: ServerName<'static>,
     connector: TlsConnector,
+    /// When a failure was last told of.
+    told: Arc<Mutex<Option<Instant>>>,
 }
+
+/// At most one line about an upstream's TLS in this time.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Why TLS cannot be spoken with an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +52,24 @@ impl Secure {
         let Some(tls) = &upstream.tls else { return Ok(None) };
         let name = server_name(upstream.address, tls)?;
         let connector = Arc::new(config(tls)?).into();
-        Ok(Some(Self { address: upstream.address, name, connector }))
+        Ok(Some(Self { address: upstream.address, name, connector, told: Arc::default() }))
+    }
+
+    /// Tells the operator, once in [`QUIET`], why there is no TLS with this upstream: most often its certificate.
+    pub(crate) fn complain(&self, error: &io::Error) {
+        if self.may_tell(Instant::now()) {
+            let (address, name) = (self.address, self.name.to_str());
+            tracing::error!("DNS upstream {address}: no TLS with it as {name:?}: {error}");
+        }
+    }
+
+    fn may_tell(&self, now: Instant) -> bool {
+        let mut told = lock(&self.told);
+        let may = told.is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
+        if may {
+            *told = Some(now);
+        }
+        may
     }
 
     pub(crate) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {

@@ -28,6 +28,8 @@ pub const SOCKET_LIFE: Duration = Duration::from_secs(10);
 const MAX_MISMATCHED: u32 = 64;
 /// Largest reply that is read. We announce 1232 octets; some servers do not look.
 const BUFFER: usize = 4096;
+/// TC in the third octet of a header.
+const TRUNCATED: u8 = 0x02;
 
 /// The pool.
 pub(crate) struct Udp {
@@ -125,10 +127,10 @@ impl Socket {
     }
 
     async fn read(self: Arc<Self>) {
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = vec![0; BUFFER + 1]; // one more shows that a datagram is longer
         loop {
             match self.io.recv(&mut buffer).await {
-                Ok(length) if self.pending.deliver(&buffer[..length]) => {}
+                Ok(length) if self.pending.deliver(marked(&mut buffer, length)) => {}
                 Ok(_) => {
                     self.counters.mismatched.add();
                     self.mismatched.fetch_add(1, Ordering::Relaxed);
@@ -152,6 +154,14 @@ impl Socket {
             reader.abort();
         }
     }
+}
+
+/// A message; one that was cut here counts as truncated, so that it is asked for by TCP.
+fn marked(buffer: &mut [u8], length: usize) -> &[u8] {
+    if length > BUFFER {
+        buffer[2] |= TRUNCATED;
+    }
+    &buffer[..length]
 }
 
 /// A question that waits; it does not any more when this is dropped.

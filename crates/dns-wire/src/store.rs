@@ -146,9 +146,10 @@ impl Noted {
     fn look_at(&mut self, section: Section, found: &Found, question: &Asking<'_>) -> Option<()> {
         match (section, found.rtype) {
             (Section::Additional, rtype::OPT) => {
-                let edns = Edns::read(found.class, found.ttl, &found.data)?;
                 self.extended_rcode = u16::from(found.ttl.to_be_bytes()[0]);
-                let error = edns.option(edns_option::EXTENDED_ERROR);
+                // Options that cannot be read concern one hop only: the records are good all the same.
+                let edns = Edns::read(found.class, found.ttl, &found.data);
+                let error = edns.and_then(|edns| edns.option(edns_option::EXTENDED_ERROR));
                 self.extended_error =
                     error.filter(|data| (2..=MAX_EXTENDED_ERROR).contains(&data.len())).map(Into::into);
             }

@@ -61,7 +61,9 @@ impl Stored {
         extended_error: Option<Box<[u8]>>,
     ) -> Self {
         let least_ttl = ttls.iter().filter_map(|&at| read_u32(&wire, usize::from(at))).min();
-        Self { wire: wire.into(), ttls: ttls.into(), rcode, least_ttl, soa, answered, extended_error }
+        // Copied rather than cut to size in place, which would leave a hole behind each reply that is kept.
+        let (wire, ttls) = (Box::from(wire.as_slice()), Box::from(ttls.as_slice()));
+        Self { wire, ttls, rcode, least_ttl, soa, answered, extended_error }
     }
 
     /// The response code, 0 to 4095.

@@ -51,8 +51,8 @@ pub(super) struct Entry {
 /// A refresh that has not ended by then is lost.
 const REFRESH_LIMIT: u32 = 10_000;
 /// What an entry takes besides the message: itself (with room that the table may have left), its place in the table and in a queue,
-/// what three allocations round up to.
-const OVERHEAD: usize = 2 * size_of::<Entry>() + 96;
+/// what three allocations round up to and lose between them. So that the sum is what a process grows by under churn (measured).
+const OVERHEAD: usize = 2 * size_of::<Entry>() + 160;
 
 impl Entry {
     pub(super) fn new(bits: u8, kind: Kind, stored: Arc<Stored>, now: u64, life: Duration) -> Self {
@@ -62,7 +62,9 @@ impl Entry {
 
     /// Whether this is the answer to what [`KeyBuf::fill`] has made a key of.
     pub(super) fn is_of(&self, key: &[u8]) -> bool {
-        let (Some((bits, asked)), question) = (key.split_last(), self.stored.question()) else { return false };
+        let (Some((bits, asked)), question) = (key.split_last(), self.stored.question()) else {
+            return false;
+        };
         let name = question.len().saturating_sub(4);
         // Of type and class each bit counts, of the name's letters all but one.
         *bits == self.bits
@@ -146,6 +148,16 @@ impl Entry {
             self.refreshing = age.saturating_add(REFRESH_LIMIT);
         }
         begins
+    }
+
+    /// Takes [`recheck_later`](Self::recheck_later) back, if that was before `since`. True if it was.
+    pub(super) fn forget_recheck(&mut self, since: u64) -> bool {
+        let set = (self.born + u64::from(self.recheck)).saturating_sub(millis(RECHECK).into());
+        let forgets = self.recheck > 0 && set <= since;
+        if forgets {
+            self.recheck = 0;
+        }
+        forgets
     }
 
     /// The upstreams failed, or said so.

@@ -26,7 +26,7 @@ pub(super) fn life(
     asking: &Asking<'_>,
     settings: &CacheSettings,
 ) -> Option<(Kind, Duration)> {
-    if !settings.zones.is_empty() && !is_below(asking, &settings.zones) {
+    if !covers(asking, settings) {
         return None;
     }
     let kind = kind(stored);
@@ -38,15 +38,26 @@ pub(super) fn life(
     (!life.is_zero()).then_some((kind, life))
 }
 
-/// The bounds that a message's TTLs are given with.
+/// Whether the cache is for this name: other names pass as if it were not there.
+pub(super) fn covers(asking: &Asking<'_>, settings: &CacheSettings) -> bool {
+    settings.zones.is_empty() || is_below(asking, &settings.zones)
+}
+
+/// The bounds that a message's TTLs are given with. What says no shows how long it may be kept (RFC 2308, section 5):
+/// an SOA's own TTL may be longer.
 pub(super) fn ttls(stored: &Stored, settings: &CacheSettings) -> Ttls {
     let (least, most) = match kind(stored) {
         Kind::Success => settings.success,
-        Kind::Denial => settings.denial,
+        Kind::Denial => denied(stored, settings.denial),
         Kind::Failure => return Ttls::KEEP,
     };
     let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
     Ttls { least: seconds(least).min(seconds(most)), most: seconds(most), ..Ttls::KEEP }
+}
+
+fn denied(stored: &Stored, (least, most): (Duration, Duration)) -> (Duration, Duration) {
+    let most = stored.negative_ttl().map_or(most, |ttl| bounded(ttl, (least, most)));
+    (least, most)
 }
 
 fn kind(stored: &Stored) -> Kind {

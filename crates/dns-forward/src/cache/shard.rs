@@ -205,6 +205,20 @@ mod tests {
         [question(key), vec![0]].concat()
     }
 
+    /// A name in other letters is the same; type, class and bits in other "letters" are not.
+    #[test]
+    fn letter_case_is_the_names_only() {
+        let mut shard = Shard::new(20_000);
+        let letter = u64::from(b'A');
+        assert!(shard.put(5, entry(letter, 1)));
+        assert!(shard.get(5, &key(letter | 0x20)).is_some());
+        for place in [11, 13, 14] {
+            let mut other = key(letter);
+            other[place] ^= 0x20;
+            assert!(shard.get(5, &other).is_none(), "octet {place}");
+        }
+    }
+
     /// A message with so many addresses.
     fn entry(key: u64, addresses: u8) -> Entry {
         let question = question(key);

@@ -80,6 +80,28 @@ const CASES: &[Case] = &[
         asked: (0, 2),
     },
     Case {
+        name: "sends a datagram that is too long for us, without TC",
+        force_tcp: false,
+        script: |asked| {
+            let records = (0..300).map(|_| a("www.test.", 300, 1)).collect::<Vec<_>>();
+            Do::Send(vec![if asked.tcp { asked.good(1) } else { asked.reply(0, &records, &[]) }])
+        },
+        want: Ok(1),
+        asked: (1, 1),
+    },
+    Case {
+        name: "sends an OPT record with an option that is cut off",
+        force_tcp: false,
+        script: |asked| {
+            let mut message = asked.good(1);
+            message[11] = 1; // ARCOUNT
+            message.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 5, 0, 15, 0, 9, 1]);
+            Do::Send(vec![message])
+        },
+        want: Ok(1),
+        asked: (1, 0),
+    },
+    Case {
         name: "truncates by TCP too",
         force_tcp: false,
         script: |asked| Do::Send(vec![asked.truncated()]),

@@ -6,6 +6,7 @@ mod bounds;
 mod client;
 mod faults;
 mod message;
+mod patience;
 mod refresh;
 mod scenarios;
 mod tls;
