@@ -219,6 +219,9 @@ impl Desk {
     }
 
     fn acl(&self, block: &Block, query: &Query<'_>, origin: Origin, reply: &mut Reply<'_>) -> Option<Step> {
+        if block.acl.is_empty() {
+            return None;
+        }
         let action = acl::decide(&block.acl, query.name, query.qtype, origin.from.ip());
         acl::count(action, &self.counters);
         match action {
@@ -265,6 +268,9 @@ impl Desk {
     fn upstreams(&self, block: &Block, query: &Query<'_>, origin: Origin, out: &mut Vec<u8>) -> Step {
         let Some((_, forward)) = block.forward(query.name, 0) else {
             fail(query, origin, &ede::NO_SOURCE, out);
+            if block.errors {
+                self.shared.errors.error(query, ede::NO_SOURCE.text, self.start, self.now);
+            }
             return Step::Done(Plugin::Server);
         };
         let has_next = !forward.next.is_empty() || forward.next_on_nodata;

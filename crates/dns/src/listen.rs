@@ -8,6 +8,9 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Octets that queries may take in a socket while its thread is busy: over a thousand queries, as the kernel counts.
 const WAITING: usize = 1 << 20;
+/// Octets of replies that the kernel keeps for one TCP client, so that a client that reads nothing costs little. The kernel takes
+/// twice this, for its own needs (socket(7)).
+const UNREAD: usize = 64 << 10;
 /// TCP connections that the kernel completes before they are accepted.
 const BACKLOG: i32 = 1_024;
 
@@ -78,6 +81,7 @@ fn open_tcp(address: SocketAddr, listen: &Listen) -> io::Result<Socket> {
     let socket = open(address, Type::STREAM, Protocol::TCP, listen)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    socket.set_send_buffer_size(UNREAD)?; // connections inherit it (socket(7), tcp(7))
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)

@@ -37,7 +37,9 @@ fn answers(reply: &[u8]) -> usize {
 /// How many records from this one on, of at most `left`, differ in TTL and data only.
 fn run(reply: &[u8], first: &Address, left: usize) -> usize {
     let others = (1..left).map(|number| first.begin + first.length * number);
-    1 + others.take_while(|begin| Address::at(reply, *begin).is_some_and(|other| first.goes_with(&other, reply))).count()
+    1 + others
+        .take_while(|begin| Address::at(reply, *begin).is_some_and(|other| first.goes_with(&other, reply)))
+        .count()
 }
 
 /// A record, an address or not.
@@ -58,7 +60,12 @@ impl Address {
         let end = name + 10 + data;
         let kind = u16::from_be_bytes([fixed[0], fixed[1]]);
         let is_address = matches!((kind, data), (rtype::A, 4) | (rtype::AAAA, 16));
-        (end <= reply.len()).then_some(Self { begin, length: end - begin, front: begin..name + 4, is_address })
+        (end <= reply.len()).then_some(Self {
+            begin,
+            length: end - begin,
+            front: begin..name + 4,
+            is_address,
+        })
     }
 
     fn goes_with(&self, other: &Self, reply: &[u8]) -> bool {

@@ -23,6 +23,8 @@ use crate::udp::{self, UdpWorker};
 const PORT_TRIES: usize = 20;
 /// How often a drain looks whether all is done.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
+/// Time for the replies to what no upstream has answered by the end of a drain.
+const LAST_REPLIES: Duration = Duration::from_millis(250);
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -128,6 +130,12 @@ impl Server {
         self.compile(config, env, &self.addresses())
     }
 
+    /// Counts a configuration that could not be read, so that the one before stays in force: CoreDNS's
+    /// `coredns_reload_failed_total`.
+    pub fn note_refused(&self) {
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Listens at these addresses from now on: new ones are opened, others closed. Call
     /// [`reconfigure`](Self::reconfigure) afterwards, so that no upstream leads back here.
     ///
@@ -180,13 +188,23 @@ impl Server {
     }
 
     /// Takes no new query (other sockets of the same addresses do, those of a successor), answers all that came,
-    /// and waits for that as long as `most`. True: nothing was left.
+    /// and waits for that as long as `most`. True: nothing was left. Otherwise those who wait for upstreams get what there is then (an
+    /// answer past its life, or SERVFAIL), which takes another 250 ms at the most.
     pub fn drain(&self, most: Duration) -> bool {
         self.draining.store(true, Ordering::Relaxed);
         for place in &self.places {
             place.udp.iter().for_each(UdpWorker::stop);
             place.tcp.stop();
         }
+        if self.waits_until_idle(most) {
+            return true;
+        }
+        self.shared.forwarder.stop_flights();
+        self.waits_until_idle(LAST_REPLIES);
+        false
+    }
+
+    fn waits_until_idle(&self, most: Duration) -> bool {
         let end = Instant::now() + most;
         while !self.is_idle() {
             if Instant::now() >= end {

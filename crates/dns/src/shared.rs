@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     /// Labels of zones in metrics, by place. They only grow, up to a bound.
     labels: Mutex<Vec<String>>,
     counters: Mutex<Vec<Arc<Counters>>>,
+    /// Configurations that were refused.
+    pub(crate) refused: AtomicU64,
     pub(crate) waiting: Waiting,
     pub(crate) log: QueryLog,
     pub(crate) errors: QueryLog,
@@ -34,6 +36,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             labels: Mutex::new(vec!["other".to_owned()]),
             counters: Mutex::default(),
+            refused: AtomicU64::new(0),
             waiting: Waiting::default(),
             log: QueryLog::default(),
             errors: QueryLog::default(),

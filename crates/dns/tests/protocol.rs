@@ -137,6 +137,37 @@ fn lengths_that_no_query_has_end_the_connection() {
     }
 }
 
+/// A Service whose address records alone take 30,000 octets.
+fn with_a_wide_name() -> (Running, &'static str) {
+    let running = Running::new(CLUSTER);
+    let addresses = (0..1_850_u32).map(|low| std::net::Ipv4Addr::from(0x0af5_0000 + low).into()).collect();
+    common::add_headless(&mut running.names.write().unwrap(), "data", "wider", addresses);
+    (running, "wider.data.svc.cluster.local.")
+}
+
+#[test]
+fn many_queries_with_large_replies_are_all_answered() {
+    let (running, wide) = with_a_wide_name();
+    let table = [(20, wide, 29_000), (1_000, "wide.data.svc.cluster.local.", 600), (200, WEB, 40)];
+    for (count, name, least) in table {
+        for half_close in [false, true] {
+            let mut stream = running.client().connect();
+            let queries: Vec<u8> =
+                (0..count).flat_map(|id| framed(&query(id, name, rtype::A, true))).collect();
+            stream.write_all(&queries).unwrap();
+            if half_close {
+                stream.shutdown(Shutdown::Write).unwrap();
+            }
+            for id in 0..count {
+                let reply = Client::receive(&mut stream);
+                assert_eq!(reply[..2], id.to_be_bytes(), "{name} {half_close}");
+                assert!(reply.len() >= least, "{} octets", reply.len());
+            }
+            assert!(!half_close || until_closed(&mut stream) == 0);
+        }
+    }
+}
+
 fn local() -> (Running, Upstream) {
     let upstream = Upstream::start(records());
     let corefile = format!(

@@ -23,10 +23,10 @@ pub(crate) fn decide(acls: &[Acl], name: NameRef<'_>, qtype: u16, from: IpAddr) 
     decisions.find(|action| *action != AclAction::Allow).unwrap_or(AclAction::Allow)
 }
 
-/// Counts a decision.
+/// Counts a decision of a block that has rules.
 pub(crate) fn count(action: AclAction, counters: &Counters) {
     match action {
-        AclAction::Allow => {}
+        AclAction::Allow => add(&counters.acl_allowed),
         AclAction::Drop => add(&counters.acl_dropped),
         AclAction::Block => add(&counters.acl_blocked),
         AclAction::Filter => add(&counters.acl_filtered),

@@ -37,7 +37,8 @@ pub(crate) fn group(block: &Block, number: usize, env: &dyn Env, notes: &mut Vec
 }
 
 fn overlap(zones: &[Name], others: &[Name]) -> bool {
-    let mut pairs = zones.iter().flat_map(|zone| others.iter().map(move |other| (zone.as_ref(), other.as_ref())));
+    let mut pairs =
+        zones.iter().flat_map(|zone| others.iter().map(move |other| (zone.as_ref(), other.as_ref())));
     pairs.any(|(zone, other)| zone.ends_with(other) || other.ends_with(zone))
 }
 

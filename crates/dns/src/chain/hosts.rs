@@ -53,13 +53,18 @@ impl Table {
 
     /// Answers, if the table has the name.
     pub(crate) fn answer(&self, name: NameRef<'_>, qtype: u16, reply: &mut Reply<'_>) -> Found {
-        if !covers(&self.settings.zones, name) {
+        let is_covered = covers(&self.settings.zones, name);
+        // As in CoreDNS: reverse zones need not be listed, and addresses that it does not have are left to others.
+        let is_pointer = qtype == rtype::PTR || super::arpa::address_of(name).is_some();
+        if !is_covered && qtype != rtype::PTR {
             return Found::Pass;
         }
         let pointers = if self.settings.no_reverse { None } else { self.pointers(name) };
-        match (pointers, self.addresses(name)) {
+        let addresses = if is_covered { self.addresses(name) } else { None };
+        match (pointers, addresses) {
             (Some(names), _) => self.write_names(name, qtype, names, reply),
             (None, Some(addresses)) => self.write_addresses(name, qtype, addresses, reply),
+            (None, None) if is_pointer => Found::Pass,
             (None, None) => self.missing(name, rcode::NXDOMAIN, reply),
         }
     }

@@ -37,12 +37,11 @@ pub(crate) fn special(name: NameRef<'_>) -> Option<Special> {
     (is(last, "arpa")).then(|| loopback(name, is(second, "in-addr"), third)).flatten()
 }
 
+const FOUR: &[u8] = b"\x011\x010\x010\x03127\x07in-addr\x04arpa\x00";
+const SIX: &[u8] = b"\x011\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x03ip6\x04arpa\x00";
+
 fn loopback(name: NameRef<'_>, four: bool, third: &[u8]) -> Option<Special> {
-    let pointers: [&[u8]; 2] = [
-        b"\x011\x010\x010\x03127\x07in-addr\x04arpa\x00",
-        b"\x011\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x03ip6\x04arpa\x00",
-    ];
-    if pointers.iter().any(|pointer| name.wire().eq_ignore_ascii_case(pointer)) {
+    if [FOUR, SIX].iter().any(|pointer| name.wire().eq_ignore_ascii_case(pointer)) {
         return Some(Special::LoopbackPointer);
     }
     (four && matches!(third, b"0" | b"127" | b"255")).then_some(Special::LoopbackZone)
@@ -51,21 +50,45 @@ fn loopback(name: NameRef<'_>, four: bool, third: &[u8]) -> Option<Special> {
 /// Writes the answer.
 pub(crate) fn answer(special: Special, name: NameRef<'_>, qtype: u16, reply: &mut Reply<'_>) {
     reply.set_authoritative(true);
-    match (special, qtype) {
-        (Special::Localhost, rtype::A) => {
-            reply.push(Section::Answer, name, qtype, TTL, Data::A(Ipv4Addr::LOCALHOST));
+    let zone = zone(special, name);
+    let is_apex = special != Special::Never && zone.wire().len() == name.wire().len();
+    let data = match (special, qtype) {
+        (Special::Localhost, rtype::A) => Data::A(Ipv4Addr::LOCALHOST),
+        (Special::Localhost, rtype::AAAA) => Data::Aaaa(Ipv6Addr::LOCALHOST),
+        (Special::LoopbackPointer, rtype::PTR) => Data::Name(localhost()),
+        (_, rtype::SOA) if is_apex => soa(),
+        (_, rtype::NS) if is_apex => Data::Name(localhost()),
+        _ => {
+            if !exists(special, name, is_apex) {
+                reply.set_rcode(rcode::NXDOMAIN);
+            }
+            return reply.push(Section::Authority, zone, rtype::SOA, TTL, soa());
         }
-        (Special::Localhost, rtype::AAAA) => {
-            reply.push(Section::Answer, name, qtype, TTL, Data::Aaaa(Ipv6Addr::LOCALHOST));
-        }
-        (Special::LoopbackPointer, rtype::PTR) => {
-            reply.push(Section::Answer, name, qtype, TTL, Data::Name(localhost()));
-        }
-        (Special::Localhost | Special::LoopbackPointer, _) => deny(name, reply),
-        (Special::LoopbackZone | Special::Never, _) => {
-            reply.set_rcode(rcode::NXDOMAIN);
-            deny(name, reply);
-        }
+    };
+    reply.push(Section::Answer, name, qtype, TTL, data);
+}
+
+/// The zone of a name, as if it were one of ours: `127.in-addr.arpa.` and its like (RFC 6303), the last label of others.
+fn zone(special: Special, name: NameRef<'_>) -> NameRef<'_> {
+    let labels = match special {
+        Special::Localhost | Special::Never => 1,
+        Special::LoopbackPointer if name.wire().len() == SIX.len() => return name,
+        Special::LoopbackPointer | Special::LoopbackZone => 3,
+    };
+    let mut zone = name;
+    for _ in labels..name.label_count() {
+        zone = zone.parent().unwrap_or(zone);
+    }
+    zone
+}
+
+/// Whether there is such a name: what lies between a zone and a name in it exists too (RFC 8020).
+fn exists(special: Special, name: NameRef<'_>, is_apex: bool) -> bool {
+    let is_between = || NameRef::read(FOUR).is_some_and(|pointer| pointer.ends_with(name));
+    match special {
+        Special::Localhost | Special::LoopbackPointer => true,
+        Special::LoopbackZone => is_apex || is_between(),
+        Special::Never => false,
     }
 }
 
@@ -73,15 +96,9 @@ fn localhost() -> NameRef<'static> {
     NameRef::read(b"\x09localhost\x00").unwrap_or(NameRef::ROOT)
 }
 
-/// The SOA of a denial: of the last label, as if it were a zone of ours.
-fn deny(name: NameRef<'_>, reply: &mut Reply<'_>) {
-    let mut zone = name;
-    while let Some(parent) = zone.parent().filter(|parent| !parent.is_root()) {
-        zone = parent;
-    }
+fn soa() -> Data<'static> {
     let (mname, rname) = (localhost(), NameRef::read(b"\x04root\x09localhost\x00").unwrap_or(NameRef::ROOT));
-    let data = Data::Soa { mname, rname, serial: 1, refresh: 0, retry: 0, expire: 0, minimum: TTL };
-    reply.push(Section::Authority, zone, rtype::SOA, TTL, data);
+    Data::Soa { mname, rname, serial: 1, refresh: 0, retry: 0, expire: 0, minimum: TTL }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use ipnet::Ipv6Net;
 use super::Job;
 use super::dns64::embed;
 use super::found::{Body, Found};
-use crate::chain::{Block, acl};
 use crate::chain::rewrite::Rewritten;
+use crate::chain::{Block, acl};
 use crate::dress::{limit, nsid};
 use crate::ede;
 use crate::rotate::rotate;
@@ -66,7 +66,7 @@ struct Dress<'a> {
 
 impl Dress<'_> {
     fn write(&self, reply: &mut Reply<'_>) {
-        let is_own = matches!(self.found.body, Body::Own(..)) || !self.found.links.is_empty();
+        let is_own = self.found.is_own();
         let is_relayed = !is_own && !matches!(self.found.body, Body::Forbidden(_));
         reply.set_authoritative(is_own);
         reply.set_recursion_available(is_relayed);

@@ -14,6 +14,8 @@ pub(crate) struct Link {
     pub(crate) owner: Name,
     pub(crate) target: Name,
     pub(crate) ttl: u32,
+    /// Of a search list: what follows may be of another zone, and of an upstream.
+    pub(crate) of_search: bool,
 }
 
 /// What was found at the end of the links.
@@ -74,6 +76,19 @@ impl Found {
     /// Whether it has answers of this type.
     pub(crate) fn has(&self, kind: u16) -> bool {
         self.stored().is_some_and(|stored| stored.answers().any(|record: Record| record.rtype == kind))
+    }
+
+    /// The least TTL of its links and answers; `None`: it has none.
+    pub(crate) fn least_ttl(&self) -> Option<u32> {
+        let ttls = self.ttls();
+        let answers = self.stored().into_iter().flat_map(|stored| stored.answers());
+        let links = self.links.iter().map(|link| link.ttl);
+        answers.map(|record| ttls.apply(record.ttl)).chain(links).min()
+    }
+
+    /// Whether it begins with what this server is the authority for.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.body, Body::Own(..)) || self.links.iter().any(|link| !link.of_search)
     }
 
     /// Whether there is to be no reply.

@@ -86,12 +86,17 @@ impl Job {
     async fn answer(&self, block: &Block, query: &Query<'_>, out: &mut Vec<u8>) -> Plugin {
         let rewriter = block.rewrite.as_ref();
         let rewritten = rewriter.and_then(|rewriter| rewriter.apply(query.name, query.qtype));
+        let is_rewritten = rewritten.is_some();
         let rewritten = rewritten.unwrap_or_default();
         let name = rewritten.name.clone().unwrap_or_else(|| query.name.to_owned());
         let qtype = rewritten.qtype.unwrap_or(query.qtype);
         let found = self.search(block, query, &name, qtype).await;
         let (found, translation) = self.dns64(block, query, found, &name, qtype).await;
         let plugin = found.plugin();
+        // The receiving thread has counted what is not rewritten.
+        if is_rewritten && !block.acl.is_empty() && !matches!(found.body, Body::Forbidden(_)) {
+            add(&self.counters.acl_allowed);
+        }
         if let (true, Body::Failed(_, why)) = (block.errors, &found.body) {
             self.shared.errors.error(query, why, self.epoch, Instant::now());
         }

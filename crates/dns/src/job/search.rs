@@ -4,30 +4,34 @@ use dns_names::{MAX_SEARCH, SearchList};
 use dns_wire::{Kind, Name, NameBuf, Query};
 
 use super::Job;
-use super::found::{Found, Link};
+use super::found::{Body, Found, Link};
 use crate::chain::Block;
 use crate::metrics::add;
 
 impl Job {
     /// Looks a name up; where it is the first of a client's search, the others are tried too. When none exists,
-    /// the answer is that of the first: the client walks the list again, and may know better.
+    /// the answer is that of the first: the client walks the list again, and may know better. One that could not be
+    /// asked makes that a failure.
     pub(crate) async fn search(&self, block: &Block, query: &Query<'_>, name: &Name, qtype: u16) -> Found {
         let first = self.walk(query, name, qtype).await;
         if first.kind() != Kind::NxDomain {
             return first;
         }
+        let mut failure = None;
         for candidate in self.candidates(block, name) {
-            let mut found = self.walk(query, &candidate, qtype).await;
-            // A name that exists ends the search, whatever types it has: A and AAAA must agree on the name.
-            if matches!(found.kind(), Kind::Answer | Kind::NoData) {
-                add(&self.counters.autopath);
-                let ttl = least_ttl(&found);
-                let link = Link { owner: name.clone(), target: candidate, ttl };
-                found.links.insert(0, link);
-                return found;
+            let found = self.walk(query, &candidate, qtype).await;
+            match found.kind() {
+                // A name that exists ends the search, whatever types it has: A and AAAA must agree on the name.
+                Kind::Answer | Kind::NoData => {
+                    add(&self.counters.autopath);
+                    return behind(name, candidate, found);
+                }
+                Kind::Failure if !matches!(found.body, Body::Forbidden(_)) => failure = Some(found),
+                _ => {}
             }
         }
-        first
+        // What could not be asked may exist: NXDOMAIN would be a guess.
+        failure.map_or(first, |found| Found { links: Vec::new(), ..found })
     }
 
     /// The names after the first, in their order; none when it is not certain who the client is.
@@ -57,8 +61,11 @@ fn along(domains: &[Name], name: &Name) -> Vec<Name> {
     rest.filter_map(|domain| NameBuf::new().push_wire(base)?.name_under(domain.as_ref())).collect()
 }
 
-fn least_ttl(found: &Found) -> u32 {
-    let ttls = found.ttls();
-    let answers = found.stored().into_iter().flat_map(|stored| stored.answers());
-    answers.map(|record| ttls.apply(record.ttl)).min().unwrap_or(0)
+/// What was found for a candidate, for the name asked. Where there are no records, there is no CNAME (as in CoreDNS).
+fn behind(name: &Name, candidate: Name, mut found: Found) -> Found {
+    if let Some(ttl) = found.least_ttl() {
+        let link = Link { owner: name.clone(), target: candidate, ttl, of_search: true };
+        found.links.insert(0, link);
+    }
+    found
 }

@@ -13,6 +13,7 @@ use crate::chain::{Block, acl};
 use crate::ede;
 use crate::look::{Look, look};
 use crate::metrics::add;
+use crate::pending::Flight;
 use crate::task::promise;
 
 /// What the node's own sources said.
@@ -44,7 +45,12 @@ impl Job {
                 Local::Chase(chase) => {
                     let ttl = chase.ttl;
                     let more = chase.links.into_iter();
-                    links.extend(more.map(|link| Link { owner: link.owner, target: link.target, ttl }));
+                    links.extend(more.map(|link| Link {
+                        owner: link.owner,
+                        target: link.target,
+                        ttl,
+                        of_search: false,
+                    }));
                     match links.last() {
                         Some(last) if links.len() <= MAX_CHAIN => name = last.target.clone(),
                         _ => return Found { links, body: failed(&ede::NO_SOURCE) },
@@ -66,8 +72,9 @@ impl Job {
             return None;
         }
         let action = acl::decide(&block.acl, name, qtype, self.origin.from.ip());
+        let action = Some(action).filter(|action| *action != AclAction::Allow)?;
         acl::count(action, &self.counters);
-        Some(action).filter(|action| *action != AclAction::Allow)
+        Some(action)
     }
 
     fn local(&self, block: &Block, query: &Query<'_>, name: NameRef<'_>, qtype: u16, hops: usize) -> Local {
@@ -139,6 +146,10 @@ impl Job {
             add(&self.counters.throttled);
             return failed(&ede::TOO_MANY);
         }
+        let Ok(_flight) = self.flight(forward, asking) else {
+            add(&self.counters.overloaded);
+            return failed(&ede::OVERLOADED);
+        };
         let (give, promise) = promise();
         let done = Box::new(move |resolved: Resolved| give.give(resolved));
         if let Err(refusal) = self.shared.forwarder.resolve(&forward.group, asking, done) {
@@ -152,6 +163,23 @@ impl Job {
             Some(Resolved::Failed(why)) => Body::Failed(why.ede(), why.to_string()),
             None => Body::Failed(ede::NOT_READY.code, "the forwarder stops".to_owned()),
         }
+    }
+}
+
+/// The source has as many questions under way as it may.
+struct TooMany;
+
+impl Job {
+    /// A question that nobody has asked yet counts for this source. Who comes second waits, and is not counted.
+    fn flight(
+        &self,
+        forward: &crate::chain::Forward,
+        asking: &Asking<'_>,
+    ) -> Result<Option<Flight<'_>>, TooMany> {
+        if self.shared.forwarder.is_under_way(&forward.group, asking) {
+            return Ok(None);
+        }
+        Flight::start(&self.shared.waiting, self.origin.from.ip()).map(Some).ok_or(TooMany)
     }
 }
 

@@ -69,6 +69,9 @@ impl Metrics {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let refused = self.shared.refused.load(Ordering::Relaxed);
+        plain(encoder, "coredns_reload_failed", "Configurations that were refused", refused)?;
+        build_info(encoder)?;
         let help = "Plugins of the server blocks";
         let mut family =
             encoder.encode_descriptor("coredns_plugin_enabled", help, None, MetricType::Gauge)?;
@@ -174,9 +177,10 @@ impl All {
 
     fn plugins(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
         type Of = fn(&Counters) -> &AtomicU64;
-        let all: [(&str, &str, Of); 5] = [
+        let all: [(&str, &str, Of); 6] = [
             ("coredns_local_localhost_requests", "Names localhost.<search domain>", |c| &c.localhost),
             ("coredns_autopath_success", "Names completed by the server", |c| &c.autopath),
+            ("coredns_acl_allowed_requests", "Queries let pass by acl", |c| &c.acl_allowed),
             ("coredns_acl_blocked_requests", "Queries refused by acl", |c| &c.acl_blocked),
             ("coredns_acl_filtered_requests", "Queries answered without records by acl", |c| &c.acl_filtered),
             ("coredns_acl_dropped_requests", "Queries dropped by acl", |c| &c.acl_dropped),
@@ -205,6 +209,15 @@ fn with<'a>(zone: &'a str, more: &[(&'static str, &'a str)]) -> Labels<'a> {
     let mut labels = vec![("server", SERVER), ("zone", zone), ("view", "")];
     labels.extend_from_slice(more);
     labels
+}
+
+/// Dashboards of CoreDNS show the version with it; there is no Go here.
+fn build_info(encoder: &mut DescriptorEncoder) -> Result<(), Error> {
+    let help = "Always 1, with the version of this program";
+    let mut family = encoder.encode_descriptor("coredns_build_info", help, None, MetricType::Gauge)?;
+    let labels: Labels<'_> =
+        vec![("version", env!("CARGO_PKG_VERSION")), ("revision", ""), ("goversion", "")];
+    ConstGauge::new(1i64).encode(family.encode_family(&labels)?)
 }
 
 /// One counter of a family; left out while it is 0, so that the sets of labels stay small.

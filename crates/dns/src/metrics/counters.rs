@@ -142,6 +142,7 @@ pub(crate) struct Counters {
     pub(crate) throttled: AtomicU64,
     /// Queries refused because too many wait for upstreams.
     pub(crate) overloaded: AtomicU64,
+    pub(crate) acl_allowed: AtomicU64,
     pub(crate) acl_blocked: AtomicU64,
     pub(crate) acl_filtered: AtomicU64,
     pub(crate) acl_dropped: AtomicU64,
@@ -178,6 +179,7 @@ impl Counters {
             localhost: zero(),
             throttled: zero(),
             overloaded: zero(),
+            acl_allowed: zero(),
             acl_blocked: zero(),
             acl_filtered: zero(),
             acl_dropped: zero(),

@@ -99,8 +99,7 @@ impl Connection {
             Event::Readable => went = self.read(),
             Event::Writable => {}
         }
-        self.answer_what_came();
-        match went.and_then(|()| self.write()) {
+        match went.and_then(|()| self.answer_and_write()) {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),
         }
@@ -125,22 +124,44 @@ impl Connection {
         Ok(())
     }
 
-    fn answer_what_came(&mut self) {
+    /// Answers what came and writes, again as long as a whole query may be left and there is room: nothing else would wake the
+    /// connection for it. Afterwards a query is left only behind replies that wait, or behind queries that wait for an upstream.
+    fn answer_and_write(&mut self) -> io::Result<()> {
+        loop {
+            let all = self.answer_what_came();
+            self.write()?;
+            if !self.has_room() || all {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether another query may be taken, by this connection's bounds and by that of all.
+    fn has_room(&mut self) -> bool {
+        self.seat.owes(self.progress.waiting());
+        self.progress.set_tight(self.seat.is_tight());
+        self.progress.has_room()
+    }
+
+    /// Answers queries while there is room. True: no whole one is left.
+    fn answer_what_came(&mut self) -> bool {
         let mut frames = std::mem::take(&mut self.frames);
-        while self.progress.has_room() {
+        let mut all = false;
+        while !all && self.has_room() {
             match frames.next() {
                 Ok(Some(message)) => self.answer(message),
-                Ok(None) => break,
+                Ok(None) => all = true,
                 Err(error) => {
                     tracing::debug!(peer = %self.peer, %error, "a TCP client is cut off");
                     self.progress.end();
                     frames = Frames::default();
-                    break;
+                    all = true;
                 }
             }
         }
         frames.shrink();
         self.frames = frames;
+        all
     }
 
     fn answer(&mut self, message: &[u8]) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpLimits {
     /// Connections at a time; a new one takes the place of the one that has been idle for longest.
-    /// At least 1.
+    /// At least 1. One source address may have a quarter of them.
     pub connections: usize,
     /// From the connection to the whole first query.
     pub first_query: Duration,
@@ -19,6 +19,13 @@ pub struct TcpLimits {
     /// Octets of replies that may wait for a client before no more is read from it. One reply may exceed
     /// it.
     pub waiting: usize,
+}
+
+impl TcpLimits {
+    /// Connections at a time of one source address: a quarter of all, at least 1.
+    pub(crate) fn of_one_source(&self) -> usize {
+        (self.connections / 4).max(1)
+    }
 }
 
 impl Default for TcpLimits {
@@ -56,6 +63,8 @@ pub(crate) struct Progress {
     unanswered: usize,
     /// Octets of replies that are not yet written.
     waiting: usize,
+    /// All connections together owe too much: one reply at a time.
+    tight: bool,
     /// The client sends no more (half-close), or the server drains.
     ended: bool,
     /// When reading must have got a whole query.
@@ -67,7 +76,8 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(limits: TcpLimits, now: Instant) -> Self {
         let read_until = now + limits.first_query;
-        Self { limits, unanswered: 0, waiting: 0, ended: false, read_until, write_until: read_until }
+        let (unanswered, waiting, write_until) = (0, 0, read_until);
+        Self { limits, unanswered, waiting, tight: false, ended: false, read_until, write_until }
     }
 
     /// A whole query came.
@@ -108,9 +118,20 @@ impl Progress {
         self.unanswered == 0 && self.waiting == 0
     }
 
+    /// Octets of replies that are not yet written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether all connections together owe so much that this one may have one reply only at a time.
+    pub(crate) fn set_tight(&mut self, tight: bool) {
+        self.tight = tight;
+    }
+
     /// Whether another query may be taken now.
     pub(crate) fn has_room(&self) -> bool {
-        self.unanswered < self.limits.unanswered && self.waiting < self.limits.waiting
+        let waiting = if self.tight { 1 } else { self.limits.waiting };
+        self.unanswered < self.limits.unanswered && self.waiting < waiting
     }
 
     pub(crate) fn wanted(&self) -> Wanted {
@@ -174,6 +195,19 @@ mod tests {
         assert!(progress.wanted().read);
         progress.dropped();
         assert!(progress.wanted().write && !progress.is_idle());
+    }
+
+    #[test]
+    fn when_all_owe_much_there_is_one_reply_at_a_time() {
+        let start = Instant::now();
+        let mut progress = Progress::new(LIMITS, start);
+        progress.set_tight(true);
+        assert!(progress.has_room(), "nobody is shut out");
+        progress.asked(start);
+        progress.answered(1, start);
+        assert!(!progress.has_room() && progress.wanted().write);
+        progress.set_tight(false);
+        assert!(progress.has_room());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use socket2::Socket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -105,18 +106,27 @@ async fn accept_from(listener: TcpListener, house: House, mut stop: Stop) {
         };
         match accepted {
             Ok((stream, peer)) => house.welcome(stream, peer, stop.clone()),
-            Err(_) => {
-                house.seats.dismiss_one();
+            Err(error) => {
+                if is_want_of_room(&error) {
+                    house.seats.dismiss_one();
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
+/// Whether the kernel has no file descriptor or memory left for a connection. Other errors are those of one client that is gone
+/// (`ECONNABORTED` and, by accept(2), what its network said).
+fn is_want_of_room(error: &io::Error) -> bool {
+    const KINDS: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| KINDS.contains(&Errno::from_raw(code)))
+}
+
 impl House {
     fn welcome(&self, stream: TcpStream, peer: std::net::SocketAddr, stop: Stop) {
         let _ = stream.set_nodelay(true);
-        let seat = self.seats.take(self.limits.connections, Instant::now());
+        let seat = self.seats.take(&self.limits, peer.ip().to_canonical(), Instant::now());
         self.open.store(self.seats.count(), Ordering::Relaxed);
         let connection = Connection::new(stream, peer, Rc::clone(&self.desk), seat, self.limits);
         let (seats, open) = (self.seats.clone(), Arc::clone(&self.open));
@@ -124,5 +134,26 @@ impl House {
             connection.run(stop).await;
             open.store(seats.count(), Ordering::Relaxed);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_is_gone_costs_nobody_a_place() {
+        let table = [
+            (Errno::EMFILE, true),
+            (Errno::ENFILE, true),
+            (Errno::ENOBUFS, true),
+            (Errno::ENOMEM, true),
+            (Errno::ECONNABORTED, false),
+            (Errno::EPERM, false),
+            (Errno::EHOSTUNREACH, false),
+        ];
+        for (errno, want) in table {
+            assert_eq!(is_want_of_room(&errno.into()), want, "{errno}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use towpath_dns::{Options, Server};
 
 pub use client::{Answer, Client, framed, query};
 pub use upstream::{Upstream, records};
-pub use world::{names, pod};
+pub use world::{add_headless, names, pod};
 
 /// A running server.
 pub struct Running {

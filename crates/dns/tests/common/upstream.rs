@@ -1,4 +1,4 @@
-//! A server to be asked by the forwarder: knows a few names, counts what it is asked.
+//! A server to be asked by the forwarder: knows a few names, fails for `broken.`, counts what it is asked.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -59,7 +59,9 @@ fn reply(known: &Known, query: &Query<'_>) -> Vec<u8> {
         reply.push(Section::Answer, name.as_ref(), *kind, 60, Data::Wire(data));
         found += 1;
     }
-    if found == 0 {
+    if query.name.first_label() == Some(b"broken") {
+        reply.set_rcode(rcode::SERVFAIL);
+    } else if found == 0 {
         if of_name().next().is_none() {
             reply.set_rcode(rcode::NXDOMAIN);
         }

@@ -39,6 +39,11 @@ pub fn pod(namespace: &str, ip: &str) -> Update {
     }))
 }
 
+/// A headless Service with these addresses.
+pub fn add_headless(names: &mut Names, namespace: &str, name: &str, addresses: Vec<IpAddr>) {
+    add(names, headless(namespace, name), addresses);
+}
+
 fn add(names: &mut Names, service: Service, addresses: Vec<IpAddr>) {
     let name = service.name.clone();
     let mut entry = ServiceEntry { service: Some(Arc::new(service)), slices: Default::default() };
