@@ -48,6 +48,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
+    query: Vec<u8>,
     ends: Vec<Arc<ProbeEnd>>,
     asks: bool,
     ended: bool,
@@ -66,11 +67,11 @@ impl Prober {
     /// Starts the thread. `query` is a whole DNS query, without the two octets of length, for a name that the server surely
     /// has; its ID is replaced. A right answer is NOERROR or NXDOMAIN. Errors: the system gives no thread.
     pub fn start(query: &[u8]) -> Result<Self, NodeError> {
-        let state =
-            State { ends: Vec::new(), asks: false, ended: false, health: Vec::new(), quiet_until: None };
+        let (query, ends, health) = (query.to_vec(), Vec::new(), Vec::new());
+        let state = State { query, ends, asks: false, ended: false, health, quiet_until: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let (theirs, query) = (Arc::clone(&shared), query.to_vec());
-        let thread = thread::Builder::new().name("dns-probe".to_owned()).spawn(move || theirs.work(query));
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("dns-probe".to_owned()).spawn(move || theirs.work());
         Ok(Self { shared, thread: Some(thread.map_err(NodeError::Thread)?) })
     }
 
@@ -82,11 +83,20 @@ impl Prober {
         });
     }
 
-    /// Asks from now on: the server knows the cluster.
+    /// What to ask from now on: the server was configured anew. It is asked again even if its last answer was wrong.
+    pub fn set_query(&self, query: &[u8]) {
+        self.shared.change(|state| {
+            state.query = query.to_vec();
+            state.quiet_until = None;
+        });
+    }
+
+    /// Asks from now on: the server knows the cluster. Changes nothing where it asks already.
     pub fn resume(&self) {
         self.shared.change(|state| {
-            state.asks = true;
-            state.quiet_until = None;
+            if !std::mem::replace(&mut state.asks, true) {
+                state.quiet_until = None;
+            }
         });
     }
 
@@ -121,9 +131,9 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn work(&self, mut query: Vec<u8>) {
+    fn work(&self) {
         let mut id = 0u16;
-        while let Some(ends) = self.next() {
+        while let Some((mut query, ends)) = self.next() {
             let began = Instant::now();
             for end in &ends {
                 id = id.wrapping_add(1);
@@ -145,14 +155,14 @@ impl Shared {
     }
 
     /// Waits until there is somebody to ask. `None`: it is over.
-    fn next(&self) -> Option<Vec<Arc<ProbeEnd>>> {
+    fn next(&self) -> Option<(Vec<u8>, Vec<Arc<ProbeEnd>>)> {
         let mut state = self.lock();
         while !state.ended && (!state.asks || state.ends.is_empty() || state.is_quiet()) {
             let pause = if state.is_quiet() { INTERVAL } else { IDLE };
             let woken = self.changed.wait_timeout(state, pause);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        (!state.ended).then(|| state.ends.clone())
+        (!state.ended).then(|| (state.query.clone(), state.ends.clone()))
     }
 
     /// Waits for the next round. A change does not shorten it, but for the end.
@@ -203,6 +213,24 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_wrong_answer_only_another_configuration_breaks_the_silence() {
+        let Ok(prober) = Prober::start(&[0; 17]) else { panic!("no thread") };
+        let be_quiet =
+            || prober.shared.change(|state| state.quiet_until = Some(Instant::now() + AFTER_WRONG));
+        let is_quiet = || prober.shared.lock().is_quiet();
+        prober.resume();
+        be_quiet();
+        prober.resume();
+        assert!(is_quiet(), "the same again is nothing new");
+        prober.set_query(&[0; 18]);
+        assert!(!is_quiet());
+        be_quiet();
+        prober.pause();
+        prober.resume();
+        assert!(!is_quiet());
+    }
 
     #[test]
     fn a_prober_without_anybody_to_ask_ends_at_once() {

@@ -55,7 +55,8 @@ impl Followed {
             tracing::warn!("DNS: {} is one file too many to be followed", file.display());
         }
         let threads = files.iter().take(MOST).map(|file| {
-            let (watch, stop, tell) = (FileWatch::open(file)?, stop.clone(), self.tell.clone());
+            let watch = FileWatch::open(file)?.noticing_loss();
+            let (stop, tell) = (stop.clone(), self.tell.clone());
             thread::Builder::new().name("dns-file".into()).spawn(move || follow(watch, &stop, &tell))
         });
         Ok(Watching { files: files.clone(), threads: threads.collect::<io::Result<_>>()?, stopper })

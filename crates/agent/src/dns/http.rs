@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     /// Starts the thread; nothing is served yet.
-    pub(super) fn start(server: Arc<Mutex<Server>>) -> Result<Self> {
+    pub(super) fn start(server: Arc<RwLock<Server>>) -> Result<Self> {
         let (wanted, news) = watch::channel(BTreeSet::new());
         let pages: Arc<dyn Pages> = Arc::new(DnsPages::new(server));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -80,14 +80,14 @@ async fn listen(address: SocketAddr, pages: Arc<dyn Pages>) {
 }
 
 struct DnsPages {
-    server: Arc<Mutex<Server>>,
+    server: Arc<RwLock<Server>>,
     registry: Registry,
 }
 
 impl DnsPages {
-    fn new(server: Arc<Mutex<Server>>) -> Self {
+    fn new(server: Arc<RwLock<Server>>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(server.lock().unwrap_or_else(PoisonError::into_inner).metrics());
+        registry.register_collector(server.read().unwrap_or_else(PoisonError::into_inner).metrics());
         Self { server, registry }
     }
 
@@ -101,7 +101,7 @@ impl DnsPages {
 
 impl Pages for DnsPages {
     fn get(&self, path: &str, _: &str) -> Page {
-        let state = self.server.lock().unwrap_or_else(PoisonError::into_inner).state();
+        let state = self.server.read().unwrap_or_else(PoisonError::into_inner).state();
         match path {
             "/health" if state.draining => Page::text(503, "draining"),
             "/health" => Page::text(200, "OK"),

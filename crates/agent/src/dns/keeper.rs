@@ -1,8 +1,8 @@
 //! Keeps the node as DNS needs it, and the server as its configuration says.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -14,13 +14,15 @@ use resolve::Mode;
 use super::configuration::{Origin, Reading};
 use super::files::Followed;
 use super::http::Endpoints;
-use super::is_synced;
 use super::needs::lacking;
 use super::node::{Dns, State, lock, origin};
+use super::{is_stale, is_synced};
 use crate::board::Board;
 
 /// How often the node is compared with what it should be, and what failed is tried again.
 const LOOK: Duration = Duration::from_secs(5);
+/// After this, addresses of ours are answered though the names are not complete: who asks there has nobody else.
+const ALONE: Duration = Duration::from_secs(5);
 /// How long queries that wait are waited for at the end.
 const DRAIN: Duration = Duration::from_secs(2);
 /// What is asked of our own server, below the cluster's domain: it is known at all times.
@@ -33,8 +35,11 @@ pub(super) struct Keeper {
     endpoints: Endpoints,
     origin: Origin,
     config: Config,
+    /// Some configuration is in force.
+    configured: bool,
     node: DnsNode,
     prober: Prober,
+    since: Instant,
 }
 
 impl Keeper {
@@ -42,7 +47,8 @@ impl Keeper {
         let endpoints = Endpoints::start(Arc::clone(&dns.server))?;
         let origin = origin(&dns.settings);
         let (node, prober) = (DnsNode::open()?, Prober::start(&probe(&dns.settings.cluster_domain)?)?);
-        Ok(Self { dns, board, files, endpoints, origin, config: Config::default(), node, prober })
+        let (config, configured, since) = (Config::default(), false, Instant::now());
+        Ok(Self { dns, board, files, endpoints, origin, config, configured, node, prober, since })
     }
 
     /// Works until told to end.
@@ -65,6 +71,7 @@ impl Keeper {
             Ok(reading) => self.take(reading),
             Err(error) => {
                 let error = format!("{error:#}");
+                self.dns.server().note_refused();
                 if lock(&self.dns.state).config_error.as_ref() != Some(&error) {
                     tracing::error!("DNS: {error}; the configuration of before stays in force");
                 }
@@ -76,14 +83,25 @@ impl Keeper {
     fn take(&mut self, reading: Reading) {
         let Reading { config, mut notes } = reading;
         self.files.follow(&self.origin.files(Some(&config)));
-        notes.extend(lock(&self.dns.server).reconfigure(&config, &SystemEnv));
+        notes.extend(self.dns.server().reconfigure(&config, &SystemEnv));
         notes.extend(lacking(&config, self.dns.needs));
-        self.config = config;
+        if !self.configured || config != self.config {
+            self.ask_of(&config);
+        }
+        (self.config, self.configured) = (config, true);
         let mut state = lock(&self.dns.state);
         if state.notes != notes {
             notes.iter().for_each(|note| tracing::warn!("DNS: {note}"));
         }
         (state.notes, state.config_error) = (notes, None);
+    }
+
+    /// Has the prober ask for what this configuration has.
+    fn ask_of(&self, config: &Config) {
+        match probe(&domain(config).unwrap_or_else(|| self.dns.settings.cluster_domain.clone())) {
+            Ok(query) => self.prober.set_query(&query),
+            Err(error) => tracing::error!("DNS: {error:#}"),
+        }
     }
 
     /// Makes the node what it should be, and listens there.
@@ -98,22 +116,28 @@ impl Keeper {
         troubles.extend(self.listen(&wanted));
         self.endpoints.set(&self.config, &wanted.listen);
         self.prober.set(self.node.ends());
-        if is_synced(&self.dns.names) && lock(&self.dns.state).config_error.is_none() {
+        // What the last run knew is for those who have nobody else to ask.
+        if self.configured && is_synced(&self.dns.names) && !is_stale(&self.dns.names) {
             self.prober.resume();
+        } else {
+            self.prober.pause();
         }
-        let intercepted = self.node.alive().unwrap_or_default();
+        let obstacle = self.obstacle();
         let mut state = lock(&self.dns.state);
+        if state.obstacle != obstacle {
+            obstacle.iter().for_each(|why| tracing::warn!("DNS: not intercepted: {why}"));
+        }
         if state.troubles != troubles {
             troubles.iter().for_each(|trouble| tracing::error!("DNS: {trouble}; trying again every 5 s"));
         }
-        *state = State { troubles, wanted, intercepted, ..state.clone() };
+        *state = State { troubles, wanted, obstacle, probes: failures(&self.prober), ..state.clone() };
     }
 
     /// Opens and closes sockets; what went wrong.
     fn listen(&mut self, wanted: &Wanted) -> Vec<String> {
-        let at = wanted.listen.iter().chain(&wanted.intercept);
+        let at = self.answerable(wanted);
         let addresses: Vec<SocketAddr> = at.map(|ip| SocketAddr::new(*ip, PORT)).collect();
-        let mut server = lock(&self.dns.server);
+        let mut server = self.dns.server.write().unwrap_or_else(PoisonError::into_inner);
         if server.addresses() == addresses {
             return Vec::new();
         }
@@ -124,6 +148,15 @@ impl Keeper {
             server.reconfigure(&self.config, &SystemEnv);
         }
         errors
+    }
+
+    /// Where it is to answer by now. Before the names are complete another process may still be answering there, and would have
+    /// to share with us.
+    fn answerable<'a>(&self, wanted: &'a Wanted) -> impl Iterator<Item = &'a IpAddr> + use<'a> {
+        let synced = is_synced(&self.dns.names);
+        let knows = synced || is_stale(&self.dns.names) || self.since.elapsed() > ALONE;
+        let listen = wanted.listen.iter().filter(move |_| knows);
+        listen.chain(wanted.intercept.iter().filter(move |_| synced))
     }
 
     fn wanted(&self) -> Wanted {
@@ -137,9 +170,16 @@ impl Keeper {
         }
     }
 
-    /// Whether the DNS Service is to be answered here. IPVS takes packets for its virtual servers before any socket.
+    /// Whether the DNS Service is to be answered here.
     fn intercepts(&self) -> bool {
-        self.dns.settings.intercept && self.board.state().mode != Mode::Ipvs
+        self.dns.settings.intercept && self.obstacle().is_none()
+    }
+
+    /// Why nothing can be intercepted that is to be.
+    fn obstacle(&self) -> Option<String> {
+        let in_vain = self.dns.settings.intercept && self.board.state().mode == Mode::Ipvs;
+        in_vain
+            .then(|| "mode ipvs: IPVS takes packets to VIPs before any socket; use --dns-listen".to_owned())
     }
 
     /// Leads packets away first, then answers what has come.
@@ -148,8 +188,24 @@ impl Keeper {
         if let Err(error) = self.node.flip_back() {
             tracing::error!("DNS: {error}; the interception ends by itself within 2 s");
         }
-        lock(&self.dns.server).drain(DRAIN);
+        self.dns.server().drain(DRAIN);
     }
+}
+
+/// Probes that fail, a line each.
+fn failures(prober: &Prober) -> Vec<String> {
+    let failing = prober.health().into_iter().filter_map(|health| {
+        let why = health.failure?;
+        Some(format!("our own server does not answer right at {}/{}: {why}", health.vip, health.protocol))
+    });
+    failing.collect()
+}
+
+/// The cluster's domain in a configuration, if it has one.
+fn domain(config: &Config) -> Option<String> {
+    let zones = config.blocks.iter().filter_map(|block| block.kubernetes.as_ref()).flat_map(|k| &k.zones);
+    let mut forward = zones.map(ToString::to_string).filter(|zone| !zone.ends_with(".arpa."));
+    forward.next()
 }
 
 /// A query for the version of the schema, which every cluster domain has.

@@ -46,3 +46,8 @@ type Shared = Arc<RwLock<Names>>;
 fn is_synced(names: &Shared) -> bool {
     names.read().unwrap_or_else(PoisonError::into_inner).is_synced()
 }
+
+/// Whether the names are those of an earlier run.
+fn is_stale(names: &Shared) -> bool {
+    names.read().unwrap_or_else(PoisonError::into_inner).stale()
+}

@@ -49,7 +49,10 @@ pub(super) fn lacking(config: &Config, given: DnsNeeds) -> Option<String> {
     ];
     let lacking: Vec<&str> = all.into_iter().filter_map(|(option, lacks)| lacks.then_some(option)).collect();
     (!lacking.is_empty()).then(|| {
-        format!("{}: what this asks for was not read at the start: needs a restart of towpath", lacking.join(", "))
+        format!(
+            "{}: what this asks for was not read at the start: needs a restart of towpath",
+            lacking.join(", ")
+        )
     })
 }
 
@@ -86,18 +89,25 @@ mod tests {
 
     #[test]
     fn what_was_not_read_at_the_start_needs_a_restart() {
-        let all = ["pods verified", "multicluster cluster.local", "labels app=web", "endpoint_pod_names", "zonal"];
+        let all =
+            ["pods verified", "multicluster cluster.local", "labels app=web", "endpoint_pod_names", "zonal"];
         let full = config(&all.join("\n"));
         for options in all {
             let (asked, option) = (config(options), options.split(" cluster").next().unwrap_or_default());
             let option = option.split(" app").next().unwrap_or_default();
             let line = lacking(&asked, of(&Config::default())).unwrap();
-            assert!(line.starts_with(&format!("{option}: ")) && line.ends_with("needs a restart of towpath"), "{line}");
+            assert!(
+                line.starts_with(&format!("{option}: ")) && line.ends_with("needs a restart of towpath"),
+                "{line}"
+            );
             assert_eq!(lacking(&asked, of(&full)), None, "{options}");
             assert_eq!(lacking(&asked, of(&asked)), None, "{options}");
         }
         let line = lacking(&full, of(&Config::default())).unwrap();
-        assert!(line.starts_with("pods verified, multicluster, labels, endpoint_pod_names, zonal: "), "{line}");
+        assert!(
+            line.starts_with("pods verified, multicluster, labels, endpoint_pod_names, zonal: "),
+            "{line}"
+        );
         assert_eq!(lacking(&Config::default(), of(&full)), None);
     }
 }

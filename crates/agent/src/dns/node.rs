@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
@@ -36,7 +36,7 @@ pub(crate) struct Dns {
     /// What the sources were opened for.
     pub(super) needs: DnsNeeds,
     pub(super) names: Shared,
-    pub(super) server: Arc<Mutex<Server>>,
+    pub(super) server: Arc<RwLock<Server>>,
     pub(super) watched: Mutex<Watched>,
     pub(super) state: Mutex<State>,
     /// The node's primary address of each family.
@@ -56,8 +56,10 @@ pub(super) struct State {
     pub(super) notes: Vec<String>,
     /// What is wanted of the node.
     pub(super) wanted: Wanted,
-    /// What is intercepted.
-    pub(super) intercepted: BTreeSet<(IpAddr, model::Protocol)>,
+    /// Why nothing can be intercepted that is to be.
+    pub(super) obstacle: Option<String>,
+    /// Probes that fail, a line each.
+    pub(super) probes: Vec<String>,
 }
 
 /// DNS that does not work yet.
@@ -104,7 +106,7 @@ impl Prepared {
             settings: dns.clone(),
             needs,
             names,
-            server: Arc::new(Mutex::new(server)),
+            server: Arc::new(RwLock::new(server)),
             watched: Mutex::new(Watched::new(NamespacedName::new(namespace, name))),
             state: Mutex::default(),
             primaries: Mutex::default(),
@@ -116,7 +118,7 @@ impl Prepared {
 
     /// Its figures, by CoreDNS's names.
     pub(crate) fn metrics(&self) -> Box<dyn Collector> {
-        lock(&self.dns.server).metrics()
+        self.dns.server().metrics()
     }
 
     /// Begins to work. The thread ends after [`Dns::end`].
@@ -159,7 +161,8 @@ impl Dns {
     fn look(&self, updates: &[Update]) -> bool {
         let mut watched = lock(&self.watched);
         // Each is looked at, whatever came of those before.
-        updates.iter().filter(|update| watched.look(update) || matches!(update, Update::Synced)).count() > 0
+        let begins = |update: &Update| matches!(update, Update::Synced | Update::Stale(_));
+        updates.iter().filter(|update| watched.look(update) || begins(update)).count() > 0
     }
 
     /// Hears which addresses the node has.
@@ -167,6 +170,11 @@ impl Dns {
         if std::mem::replace(&mut *lock(&self.primaries), addresses.clone()) != addresses {
             self.wake();
         }
+    }
+
+    /// The server, for a moment. Writing is for [`super::keeper`], when it listens elsewhere.
+    pub(super) fn server(&self) -> RwLockReadGuard<'_, Server> {
+        self.server.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
@@ -182,12 +190,12 @@ impl Dns {
 
     /// The way of one name through the server.
     pub(crate) fn explain(&self, name: &str, rtype: &str, from: IpAddr) -> String {
-        lock(&self.server).explain(name, rtype, from)
+        self.server().explain(name, rtype, from)
     }
 
     /// How it is doing.
     pub(crate) fn describe(&self) -> String {
-        let (state, server) = (lock(&self.state).clone(), lock(&self.server).state());
+        let (state, server) = (lock(&self.state).clone(), self.server().state());
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner).stats();
         let mut out = String::new();
         let known = if is_synced(&self.names) { "complete" } else { "not complete yet" };
@@ -202,7 +210,7 @@ impl Dns {
             "waiting for upstreams: {}; TCP connections: {}",
             server.pending, server.connections
         );
-        let addresses = lock(&self.server).addresses();
+        let addresses = self.server().addresses();
         let list = |of: &[SocketAddr]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let _ = writeln!(out, "answered at: {}", list(&addresses));
         let want = state.wanted.intercept.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -212,13 +220,20 @@ impl Dns {
             want.join(" "),
             state.wanted.opted_out.len()
         );
-        let intercepted = state.intercepted.iter().map(|(vip, protocol)| format!("{vip}/{protocol}"));
+        let intercepted = intercepted().into_iter().map(|(vip, protocol)| format!("{vip}/{protocol}"));
         let _ = writeln!(out, "intercepted: {}", intercepted.collect::<Vec<_>>().join(" "));
+        let obstacle = state.obstacle.iter().map(|why| format!("not intercepted: {why}"));
         let errors = state.config_error.iter().map(|error| format!("configuration not in force: {error}"));
         let notes = state.notes.iter().map(|note| format!("configuration: {note}"));
-        errors.chain(state.troubles).chain(notes).for_each(|line| out += &format!("{line}\n"));
+        let troubles = state.troubles.into_iter().chain(state.probes);
+        errors.chain(obstacle).chain(troubles).chain(notes).for_each(|line| out += &format!("{line}\n"));
         out
     }
+}
+
+/// What the kernel has intercepted now.
+fn intercepted() -> BTreeSet<(IpAddr, model::Protocol)> {
+    DnsNode::open().and_then(|mut node| node.alive()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(super) fn run(args: &DnsArgs) -> Result<()> {
     let (server, notes) = Server::start(options, Arc::clone(&names), forwarder, &config, &SystemEnv)?;
     notes.iter().for_each(|note| tracing::warn!("DNS: {note}"));
     tell(&server.addresses())?;
-    let server = Arc::new(Mutex::new(server));
+    let server = Arc::new(RwLock::new(server));
     let endpoints = Endpoints::start(Arc::clone(&server))?;
     endpoints.set(&config, &everywhere());
     let (stopper, stop) = stop_pair()?;
@@ -56,8 +56,13 @@ pub(super) fn run(args: &DnsArgs) -> Result<()> {
         let follow = Follow { origin, server: Arc::clone(&server), endpoints, files: Followed::new() };
         thread::Builder::new().name("dns-config".into()).spawn(move || follow.run(config))?;
     }
-    wait_for_a_signal()?;
-    server.lock().unwrap_or_else(PoisonError::into_inner).drain(DRAIN);
+    let signal = wait_for_a_signal()?;
+    let server = server.read().unwrap_or_else(PoisonError::into_inner);
+    if signal == Signal::SIGTERM {
+        // Whoever sends queries here has to notice first.
+        thread::sleep(server.lameduck());
+    }
+    server.drain(DRAIN);
     stopper.stop();
     let _ = source.join();
     log.flush();
@@ -87,9 +92,9 @@ fn tell(addresses: &[SocketAddr]) -> Result<()> {
     out.flush().context("standard output")
 }
 
-fn wait_for_a_signal() -> Result<()> {
+fn wait_for_a_signal() -> Result<Signal> {
     let set: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-    set.wait().map(drop).context("waiting for a signal")
+    set.wait().context("waiting for a signal")
 }
 
 /// Fills the names with what a snapshot says: answers of yesterday, until the sources have delivered.
@@ -188,7 +193,7 @@ fn wait_for(path: &Path, stop: &StopSignal) -> Option<Manifests> {
 /// Reads the configuration again when it changes.
 struct Follow {
     origin: Origin,
-    server: Arc<Mutex<Server>>,
+    server: Arc<RwLock<Server>>,
     endpoints: Endpoints,
     files: Followed,
 }
@@ -200,14 +205,17 @@ impl Follow {
             match self.origin.read() {
                 Ok(Reading { config, notes }) => {
                     self.files.follow(&self.origin.files(Some(&config)));
-                    let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+                    let server = self.server.read().unwrap_or_else(PoisonError::into_inner);
                     let more = server.reconfigure(&config, &SystemEnv);
                     drop(server);
                     self.endpoints.set(&config, &everywhere());
                     notes.iter().chain(&more).for_each(|note| tracing::warn!("DNS: {note}"));
                     tracing::info!("DNS: the configuration was read again");
                 }
-                Err(error) => tracing::error!("DNS: {error:#}; the configuration of before stays in force"),
+                Err(error) => {
+                    self.server.read().unwrap_or_else(PoisonError::into_inner).note_refused();
+                    tracing::error!("DNS: {error:#}; the configuration of before stays in force");
+                }
             }
         }
     }
