@@ -126,10 +126,12 @@ impl Place {
         let mut changes = Vec::new();
         if knows {
             let path = table::directory().join("fixtures.yaml");
-            Manifests::open(path).context("reading the fixtures")?.keeping(Kept::ALL).load(&mut |change| {
-                changes.push(change);
-                true
-            })?;
+            Manifests::open(path).context("reading the fixtures")?.keeping(Kept::ALL).load(
+                &mut |change| {
+                    changes.push(change);
+                    true
+                },
+            )?;
         }
         let file = self.file("snapshot");
         snapshot::write(&file, "", changes.into_iter()).context("writing a snapshot")?;

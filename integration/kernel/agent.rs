@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 use serde_json::Value;
 use testkit::netns::NetNs;
@@ -188,6 +189,11 @@ impl Agent {
         Ok(())
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Kills it; it can do nothing about that.
     pub(crate) fn kill(self) {
         self.process.kill();
@@ -199,6 +205,13 @@ pub(crate) fn metric(node: &NetNs, name: &str) -> Result<f64> {
     let page = http::get(node, METRICS, "/metrics")?.context("nobody serves metrics")?;
     let line = page.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok()).with_context(|| format!("no metric {name} in:\n{}", page.body))
+}
+
+/// One page for people.
+pub(crate) fn page(node: &NetNs, path: &str) -> Result<String> {
+    let page = http::get(node, METRICS, path)?.with_context(|| format!("nobody serves {path}"))?;
+    ensure!(page.status == 200, "{path}: status {}: {}", page.status, page.body);
+    Ok(page.body)
 }
 
 /// The end of a log.

@@ -1,16 +1,19 @@
 //! DNS on the node: what of it is the node's network, with real packets.
 //!
-//! In the place of the program's DNS server stands a process of the test's own ([`server`]); it has the node's side from the
-//! crate `dns-node`, and says who it is as the other servers do. The proxy is the real program.
+//! Here the place of the program's DNS server has a process of the test's own ([`server`]); it has the node's side from the
+//! crate `dns-node`, and says who it is as the other servers do. The proxy is the real program. With the program's own DNS
+//! server: [`program`].
 //!
 //! ```text
 //! pod, node --- VIP:53 ---> stand-in: says VIP:53          while it is alive
 //!                     \---> CoreDNS: says 10.244.1.53:53   otherwise
 //! ```
 
+pub(crate) mod ask;
 pub(crate) mod falls;
 pub(crate) mod load;
 pub(crate) mod node;
+pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod stand_in;
 
@@ -18,6 +21,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 use model::Protocol::{self, Tcp, Udp};
+use testkit::cases::ServiceSpec;
 use testkit::scene::Scene;
 
 use crate::Test;
@@ -36,7 +40,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("ten_thousand_pairs_leave_no_conntrack_entry", no_conntrack),
 ];
 
-/// kube-dns with two CoreDNS pods elsewhere, one of each family.
+/// kube-dns with two CoreDNS pods elsewhere, one of each family; and a Service to ask for.
 pub(crate) const SCENE: &str = "
 services:
 - name: kube-system/kube-dns
@@ -46,6 +50,7 @@ services:
   - {name: dns, port: 53, protocol: UDP}
   - {name: dns-tcp, port: 53}
   - {name: metrics, port: 9153}
+- {name: shop/web, type: ClusterIP, cluster_ips: [10.96.7.1, 'fd00:96::71'], ports: [{name: p, port: 80}]}
 slices:
 - service: kube-system/kube-dns
   ports: &ports
@@ -57,6 +62,7 @@ slices:
   family: 6
   ports: *ports
   endpoints: [{ip: 'fd00:244:0:1::53', node: other}]
+- {service: shop/web, ports: [{name: p, port: 8080}], endpoints: [{ip: 10.244.1.70, node: other}]}
 ";
 
 /// kube-dns, by its name.
@@ -89,8 +95,18 @@ pub(crate) fn both_vips() -> Want {
 
 /// A stage with the proxy, with strict reverse path filters as an operator may have them, and nothing of DNS yet.
 pub(crate) fn stage(change: fn(&mut Scene)) -> Result<Stage> {
-    let plan = Plan::new(SCENE)?.hosts(&[POD, POD6, SHY, SHY6])?.with(change);
-    let stage = plan.start()?;
+    let stage = plan()?.with(change).start()?;
+    be_strict(&stage)?;
+    Ok(stage)
+}
+
+/// The same before it is built.
+pub(crate) fn plan() -> Result<Plan> {
+    Plan::new(SCENE)?.hosts(&[POD, POD6, SHY, SHY6])
+}
+
+/// Strict reverse path filters, and no exceptions for loopback addresses.
+pub(crate) fn be_strict(stage: &Stage) -> Result<()> {
     let node = stage.node();
     let links = node.command("ip", &["-o", "link"])?;
     let names = links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next());
@@ -98,7 +114,7 @@ pub(crate) fn stage(change: fn(&mut Scene)) -> Result<Stage> {
         node.set_sysctls(&[(&format!("ipv4/conf/{name}/rp_filter"), "1")])?;
         node.set_sysctls(&[(&format!("ipv4/conf/{name}/route_localnet"), "0")])?;
     }
-    Ok(stage)
+    Ok(())
 }
 
 /// A stage on which the stand-in answers for what is wanted; plays the test on it.
@@ -184,6 +200,12 @@ fn opt_out() -> Result<()> {
     })
 }
 
+/// The Service with other VIPs.
+pub(crate) fn renumbered(mut service: ServiceSpec) -> Result<ServiceSpec> {
+    service.cluster_ips = vec!["10.96.0.77".parse()?, "fd00:96::77".parse()?];
+    Ok(service)
+}
+
 fn vip_changes() -> Result<()> {
     play(&both_vips(), |stage, server| {
         intercepted(stage)?;
@@ -192,8 +214,7 @@ fn vip_changes() -> Result<()> {
         server.apply(&Want::default())?;
         stage.gone(POD, VIP, Udp)?;
         let want = Want::default().intercept(&["10.96.0.77", "fd00:96::77"]);
-        let mut other = kube_dns;
-        other.cluster_ips = vec!["10.96.0.77".parse()?, "fd00:96::77".parse()?];
+        let other = renumbered(kube_dns)?;
         stage.change(|scene| scene.services.push(other))?;
         answers(stage, POD, "10.96.0.77:53", COREDNS)?;
         server.apply(&want)?;

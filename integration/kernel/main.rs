@@ -136,6 +136,16 @@ const THEMES: &[(&str, &[Test])] = &[
     ("dns-node", dns::TESTS),
     ("dns-node", dns::falls::TESTS),
     ("dns-node", dns::node::TESTS),
+    ("dns", dns::program::TESTS),
+    ("dns", dns::program::ONCE),
+    ("dns", dns::program::falls::TESTS),
+    ("dns", dns::program::upgrade::TESTS),
+    ("dns", dns::program::upgrade::ONCE),
+    ("dns", dns::program::fresh::TESTS),
+    ("dns", dns::program::fresh::ONCE),
+    ("dns", dns::program::start::TESTS),
+    ("dns", dns::program::config::TESTS),
+    ("dns", dns::program::resolvers::TESTS),
 ];
 
 /// Stories that are played in mode iptables only, with each variant.
@@ -162,6 +172,7 @@ const IN_IPVS: &[(&str, &[Test])] = &[
     ("node", ipvs::node::TESTS),
     ("lifecycle", ipvs::lifecycle::TESTS),
     ("tamper", ipvs::tamper::TESTS),
+    ("dns", dns::program::ipvs::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode ipvs too.
@@ -199,6 +210,10 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("kubeadm", kubeadm::TESTS),
     ("dns-node", dns::TESTS),
     ("dns-node", dns::falls::TESTS),
+    ("dns", dns::program::TESTS),
+    ("dns", dns::program::falls::TESTS),
+    ("dns", dns::program::upgrade::TESTS),
+    ("dns", dns::program::fresh::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {

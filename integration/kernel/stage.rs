@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use apiserver::Options;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use testkit::manifest::{list, replace, service, slice};
 use testkit::netns::NetNs;
@@ -105,6 +106,11 @@ impl Stage {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
+    /// Without the flags that begin like this, from the next start on; those with a value have it after `=`.
+    pub(crate) fn drop_flags(&mut self, beginning: &str) {
+        self.flags.retain(|flag| !flag.starts_with(beginning));
+    }
+
     /// The flags of another backend in the place of those of the present one, for the next start.
     pub(crate) fn set_backend(&mut self, backend: &Backend) {
         self.add_flags(&["--iptables-variant", "auto"]);
@@ -171,6 +177,11 @@ impl Stage {
         self.agent.take().context("the program does not run")?.await_end()
     }
 
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        self.agent.as_ref().context("the program does not run")?.signal(signal)
+    }
+
     /// Kills the program.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.agent.take().context("the program does not run")?.kill();
@@ -232,6 +243,11 @@ impl Stage {
     /// One value of the page of metrics.
     pub(crate) fn metric(&self, name: &str) -> Result<f64> {
         agent::metric(self.world.node(), name)
+    }
+
+    /// One page for people.
+    pub(crate) fn page(&self, path: &str) -> Result<String> {
+        agent::page(self.world.node(), path)
     }
 
     /// Everything that the program wrote to its log so far.

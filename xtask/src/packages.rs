@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use crate::command::{is_root, must, program};
 
 /// A command that is called, and the Debian package that has it.
-const TOOLS: [(&str, &str); 11] = [
+const TOOLS: [(&str, &str); 13] = [
     ("nft", "nftables"),
     ("iptables", "iptables"),
     ("ipset", "ipset"),
@@ -20,7 +20,9 @@ const TOOLS: [(&str, &str); 11] = [
     ("sysctl", "procps"),
     ("buildah", "buildah"),
     ("capsh", "libcap2-bin"),
+    ("dig", "bind9-dnsutils"),
     ("dnsperf", "dnsperf"),
+    ("musl-gcc", "musl-tools"),
     ("kubectl", "kubernetes-client"),
 ];
 

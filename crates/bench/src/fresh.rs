@@ -34,7 +34,7 @@ const APART: Duration = Duration::from_millis(10);
 pub(crate) fn measure(size: Size, changes: u32) -> Result<()> {
     let bench = Bench::new(size)?;
     let agent = bench.start()?;
-    let client = bench.namespace.run(|| Client::new())??;
+    let client = bench.namespace.run(Client::new)??;
     bench.await_name(&client)?;
     let headless = (0..changes).map(|n| bench.endpoint(&client, n)).collect::<Result<Vec<_>>>()?;
     stats::print("fresh: from an API write to an answer with a new headless endpoint", headless);

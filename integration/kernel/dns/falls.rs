@@ -8,27 +8,25 @@ use model::Protocol::{Tcp, Udp};
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
 
 use crate::Test;
-use crate::dns::load::{By, Load, Record};
+use crate::dns::load::{By, Load, PATIENCE, Query, Record};
 use crate::dns::stand_in::StandIn;
 use crate::dns::{CLIENTS, POD, VIP, both_vips, intercepted, not_intercepted, play};
 
 pub(crate) const TESTS: &[Test] = &[
-    Test::new("killed_under_load_dns_falls_back_within_a_second", killed),
+    Test::new("killed_under_load_dns_falls_back", killed),
     Test::new("hung_under_load_dns_falls_back_and_comes_again", hung),
     Test::new("a_hung_part_of_the_server_falls_back_alone", half_hung),
     Test::new("ended_in_order_no_query_is_lost", ended_in_order),
     Test::new("a_flow_that_was_not_tracked_goes_on_at_coredns", one_flow),
 ];
 
-/// The promise.
-const WITHIN: Duration = Duration::from_secs(2);
-/// What is meant by it: the life of the last reply, and a query that was lost with the server.
-const USUALLY: Duration = Duration::from_millis(1400);
+/// The promise; 0.9 s on a machine that is not busy with other things.
+pub(crate) const WITHIN: Duration = Duration::from_secs(2);
 /// How long clients ask before and after.
-const WHILE: Duration = Duration::from_millis(700);
+pub(crate) const WHILE: Duration = Duration::from_millis(700);
 
 /// From some moment within the time on, CoreDNS answers each query. Returns the queries that nobody answered.
-fn fell_back(record: &Record, then: Instant, within: Duration) -> Result<usize> {
+pub(crate) fn fell_back(record: &Record, then: Instant, within: Duration) -> Result<usize> {
     let since: Vec<_> = record.since(then).collect();
     let last_bad = since.iter().rposition(|(_, by)| *by != By::CoreDns);
     let good = last_bad.map_or(0, |place| place + 1);
@@ -39,9 +37,9 @@ fn fell_back(record: &Record, then: Instant, within: Duration) -> Result<usize> 
 }
 
 /// Before, the stand-in answered each query.
-fn was_local(record: &Record, then: Instant) -> Result<()> {
+pub(crate) fn was_local(record: &Record, then: Instant) -> Result<()> {
     // A query that was under way is neither before nor after.
-    let before = record.queries.iter().filter(|(at, _)| *at + Duration::from_millis(50) < then);
+    let before = record.queries.iter().filter(|(at, _)| *at + PATIENCE < then);
     let other = before.clone().filter(|(_, by)| *by != By::Local).count();
     ensure!(other == 0, "{}: {other} of {} were not answered here", record.who, before.count());
     Ok(())
@@ -58,7 +56,7 @@ fn killed() -> Result<()> {
         thread::sleep(WITHIN + WHILE);
         for record in load.end()? {
             was_local(&record, then)?;
-            let lost = fell_back(&record, then, USUALLY)?;
+            let lost = fell_back(&record, then, WITHIN)?;
             // Where no socket is left the kernel knows at once; one query may have been with the server.
             ensure!(!record.is_pods_udp || lost <= 1, "{}: {lost} queries were lost", record.who);
         }
@@ -84,9 +82,11 @@ fn hung() -> Result<()> {
         thread::sleep(WHILE);
         for record in load.end()? {
             was_local(&record, then)?;
-            let during = record.queries.iter().filter(|(at, _)| *at < again).copied().collect();
+            // A connection that is open when the server comes again is reset.
+            let before = |(at, _): &&Query| *at + PATIENCE < again;
+            let during = record.queries.iter().filter(before).copied().collect();
             let during = Record { who: record.who.clone(), is_pods_udp: record.is_pods_udp, queries: during };
-            fell_back(&during, then, USUALLY)?;
+            fell_back(&during, then, WITHIN)?;
             let late = record.since(back).filter(|(_, by)| *by != By::Local).count();
             ensure!(late == 0, "{}: {late} queries were not answered here again", record.who);
         }
@@ -111,6 +111,7 @@ fn ended_in_order() -> Result<()> {
     play(&both_vips(), |stage, server| {
         let load = Load::start(stage);
         thread::sleep(WHILE);
+        let before = Instant::now();
         server.tell("pause")?;
         server.tell("flip")?;
         let then = Instant::now();
@@ -120,7 +121,7 @@ fn ended_in_order() -> Result<()> {
         std::mem::replace(server, fresh).end()?;
         thread::sleep(WHILE);
         for record in load.end()? {
-            was_local(&record, then)?;
+            was_local(&record, before)?;
             // TCP connections that are open at that moment are reset.
             let lost = record.queries.iter().filter(|(_, by)| *by == By::Nobody).count();
             let may = usize::from(record.who.contains("tcp"));

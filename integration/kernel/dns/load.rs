@@ -1,6 +1,6 @@
 //! Clients that ask all the time.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,18 +11,19 @@ use model::Protocol;
 use testkit::probe::Outcome;
 use testkit::world::World;
 
+use crate::dns::ask::{self, NAME, Reply};
 use crate::dns::{CLIENTS, PROTOCOLS};
 use crate::stage::{Stage, ip, socket};
 
 /// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(400);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(400);
 /// How often each client asks.
 const PACE: Duration = Duration::from_millis(8);
 
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
-    /// The stand-in.
+    /// The node.
     Local,
     /// CoreDNS.
     CoreDns,
@@ -57,13 +58,35 @@ pub(crate) struct Load {
     threads: Vec<JoinHandle<Result<Record>>>,
 }
 
+/// Says who answers one query: of this client, to this VIP.
+type Who = fn(&World, IpAddr, SocketAddr, Protocol) -> Result<Option<SocketAddr>>;
+
 impl Load {
+    /// Of a stand-in, which says who it is.
     pub(crate) fn start(stage: &Stage) -> Self {
+        Self::of(stage, |world, from, vip, protocol| match world.probe(from, vip, protocol, PATIENCE)? {
+            Outcome::Answered { endpoint, .. } => Ok(Some(endpoint)),
+            _ => Ok(None),
+        })
+    }
+
+    /// Of the program, which answers for a name.
+    pub(crate) fn of_names(stage: &Stage) -> Self {
+        Self::of(stage, |world, from, vip, protocol| {
+            match ask::ask(world, (from, vip), protocol, (NAME, ask::A), PATIENCE)? {
+                Reply::Node(0, addresses) if !addresses.is_empty() => Ok(Some(vip)),
+                Reply::CoreDns(pod) => Ok(Some(pod)),
+                _ => Ok(None),
+            }
+        })
+    }
+
+    fn of(stage: &Stage, who: Who) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let kinds = CLIENTS.into_iter().flat_map(|client| PROTOCOLS.map(|protocol| (client, protocol)));
         let start = |(client, protocol)| {
             let (world, stop) = (Arc::clone(&stage.world), Arc::clone(&stop));
-            thread::spawn(move || ask_on(&world, client, protocol, &stop))
+            thread::spawn(move || ask_on(&world, client, protocol, who, &stop))
         };
         Self { threads: kinds.map(start).collect(), stop }
     }
@@ -78,6 +101,7 @@ fn ask_on(
     world: &World,
     (from, vip, coredns): (&str, &str, &str),
     protocol: Protocol,
+    who: Who,
     stop: &AtomicBool,
 ) -> Result<Record> {
     let (source, vip, coredns) = (ip(from)?, socket(vip)?, socket(coredns)?);
@@ -85,9 +109,9 @@ fn ask_on(
     let mut record = Record { who: format!("{from} -> {vip}/{protocol}"), is_pods_udp, queries: Vec::new() };
     while !stop.load(Ordering::SeqCst) {
         let at = Instant::now();
-        let by = match world.probe(source, vip, protocol, PATIENCE)? {
-            Outcome::Answered { endpoint, .. } if endpoint == vip => By::Local,
-            Outcome::Answered { endpoint, .. } if endpoint == coredns => By::CoreDns,
+        let by = match who(world, source, vip, protocol)? {
+            Some(server) if server == vip => By::Local,
+            Some(server) if server == coredns => By::CoreDns,
             _ => By::Nobody,
         };
         record.queries.push((at, by));

@@ -25,7 +25,7 @@ fn all() -> Want {
 }
 
 /// All of the node's network that DNS could touch.
-fn network(node: &NetNs) -> Result<String> {
+pub(crate) fn network(node: &NetNs) -> Result<String> {
     let rules = node.command("nft", &["list", "ruleset"])?;
     // The set of the living is the kernel's, and counts down.
     let rules: Vec<&str> = rules.lines().filter(|line| !line.contains("expires")).collect();

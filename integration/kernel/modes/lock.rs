@@ -30,7 +30,7 @@ const TOLD: Duration = Duration::from_secs(12);
 const AGAIN: Duration = Duration::from_secs(40);
 
 /// Has the lock until it is dropped.
-fn hold(stage: &Stage) -> Result<File> {
+pub(crate) fn hold(stage: &Stage) -> Result<File> {
     let file = File::options().create(true).append(true).open(stage.surroundings.lock())?;
     file.lock().context("locking the lock file")?;
     Ok(file)
