@@ -187,9 +187,8 @@ fn keep_dns(prepared: Option<Prepared>, board: &Arc<Board>) -> Result<Option<Joi
     match dns::remove() {
         Ok(true) => tracing::info!("DNS is off: what an earlier run had for it is removed"),
         Ok(false) => {}
-        Err(error) => {
-            tracing::warn!("DNS is off, and what an earlier run has left cannot be removed: {error:#}")
-        }
+        // A kernel without nf_tables has nothing of it.
+        Err(error) => tracing::debug!("DNS is off; what an earlier run has left is not known: {error:#}"),
     }
     Ok(None)
 }
