@@ -16,7 +16,7 @@ use crate::{protocol, resolver, scenarios};
 
 /// Cases that need the node's kernel: the file, and the test in it.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
-    ("scen-12", "integration/kernel/dns/falls.rs", "killed_under_load_dns_falls_back_within_a_second"),
+    ("scen-12", "integration/kernel/dns/falls.rs", "killed_under_load_dns_falls_back"),
     ("scen-13", "integration/kernel/dns.rs", "a_service_that_comes_back_with_another_vip_is_followed"),
     ("scen-14", "integration/kernel/dns.rs", "both_families_are_intercepted_for_pods_and_the_node"),
     ("scen-15", "integration/kernel/dns.rs", "only_port_53_is_intercepted"),

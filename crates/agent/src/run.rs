@@ -98,7 +98,11 @@ impl Agent {
         let start = Start::new(Store::new(node.as_str()), &[objects.name(), Addresses::NAME]);
         let mut engine = opened.engine(start, config.clone());
         engine.set_bind_address(settings.proxy.primary_ip());
-        let dns = Prepared::new(&settings, &node, needs).context("DNS")?;
+        // Without names the rules are as good as ever.
+        let dns = Prepared::new(&settings, &node, needs).unwrap_or_else(|error| {
+            tracing::error!("DNS is not served until towpath is started anew: {error:#}");
+            None
+        });
         Ok(Self { settings, config, objects, addresses, engine, dns, why })
     }
 
@@ -125,7 +129,7 @@ impl Agent {
         let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
-        let keeper = keep_dns(prepared, &board)?;
+        let keeper = keep_dns(prepared, &board);
         let (stopper, stop) = stop_pair()?;
         let api = objects.stats();
         let sources = source::start(objects, addresses, &to_sync, &stop)?;
@@ -179,10 +183,12 @@ impl Agent {
     }
 }
 
-/// Has DNS work; where it is off, what an earlier run has left of it goes.
-fn keep_dns(prepared: Option<Prepared>, board: &Arc<Board>) -> Result<Option<JoinHandle<()>>> {
-    if let Some(prepared) = prepared {
-        return prepared.start(Arc::clone(board)).map(Some).context("DNS");
+/// Has DNS work; where it is off or cannot, what an earlier run has left of it goes.
+fn keep_dns(prepared: Option<Prepared>, board: &Arc<Board>) -> Option<JoinHandle<()>> {
+    match prepared.map(|prepared| prepared.start(Arc::clone(board))) {
+        Some(Ok(thread)) => return Some(thread),
+        Some(Err(error)) => tracing::error!("DNS is not served until towpath is started anew: {error:#}"),
+        None => {}
     }
     match dns::remove() {
         Ok(true) => tracing::info!("DNS is off: what an earlier run had for it is removed"),
@@ -190,7 +196,7 @@ fn keep_dns(prepared: Option<Prepared>, board: &Arc<Board>) -> Result<Option<Joi
         // A kernel without nf_tables has nothing of it.
         Err(error) => tracing::debug!("DNS is off; what an earlier run has left is not known: {error:#}"),
     }
-    Ok(None)
+    None
 }
 
 fn conntrack_socket() -> Option<Socket> {

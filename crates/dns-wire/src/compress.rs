@@ -80,13 +80,14 @@ fn is_at(message: &[u8], mut at: usize, name: NameRef<'_>) -> bool {
             continue;
         }
         let size = 1 + usize::from(octet);
-        if message.get(at..at + size) != rest.get(..size) {
+        let (Some(there), Some(here)) = (message.get(at..at + size), rest.get(..size)) else { return false };
+        if there != here {
             return false;
         }
         if octet == 0 {
             return true;
         }
         at += size;
-        rest = &rest[size..];
+        rest = rest.get(size..).unwrap_or_default();
     }
 }

@@ -143,7 +143,7 @@ fn upgrade(place: &mut Place) -> Result<()> {
             Ok(())
         })?;
     place.put_program(new);
-    ensure!(outcome.sent > 500, "only {} queries", outcome.sent);
+    ensure!(outcome.sent > 200, "only {} queries", outcome.sent);
     ensure!(
         outcome.lost == 0 && outcome.wrong == 0,
         "{} lost, {} wrong of {}",

@@ -49,17 +49,25 @@ impl Followed {
         }
     }
 
+    /// One that cannot be followed does not keep the others from it.
     fn watch(&self, files: &BTreeSet<PathBuf>) -> io::Result<Watching> {
         let (stopper, stop) = stop_pair()?;
         for file in files.iter().skip(MOST) {
             tracing::warn!("DNS: {} is one file too many to be followed", file.display());
         }
-        let threads = files.iter().take(MOST).map(|file| {
+        let follow_one = |file: &PathBuf| -> io::Result<JoinHandle<()>> {
             let watch = FileWatch::open(file)?.noticing_loss();
             let (stop, tell) = (stop.clone(), self.tell.clone());
             thread::Builder::new().name("dns-file".into()).spawn(move || follow(watch, &stop, &tell))
-        });
-        Ok(Watching { files: files.clone(), threads: threads.collect::<io::Result<_>>()?, stopper })
+        };
+        let mut threads = Vec::new();
+        for file in files.iter().take(MOST) {
+            match follow_one(file) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => tracing::warn!("DNS: {} is not followed: {error}", file.display()),
+            }
+        }
+        Ok(Watching { files: files.clone(), threads, stopper })
     }
 
     /// Waits until a file may have changed, or somebody wakes it; false: the time is over.

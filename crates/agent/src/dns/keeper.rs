@@ -1,5 +1,6 @@
 //! Keeps the node as DNS needs it, and the server as its configuration says.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -72,7 +73,9 @@ impl Keeper {
             Err(error) => {
                 let error = format!("{error:#}");
                 self.dns.server().note_refused();
-                if lock(&self.dns.state).config_error.as_ref() != Some(&error) {
+                // Placeholders may need the address of the DNS Service, which comes with the names.
+                let early = self.origin.cluster.is_empty() && !is_synced(&self.dns.names);
+                if !early && lock(&self.dns.state).config_error.as_ref() != Some(&error) {
                     tracing::error!("DNS: {error}; the configuration of before stays in force");
                 }
                 lock(&self.dns.state).config_error = Some(error);
@@ -122,6 +125,11 @@ impl Keeper {
         } else {
             self.prober.pause();
         }
+        if wanted.listen.len() < self.dns.settings.listen.len() {
+            troubles.push(
+                "--dns-listen names an address of the cluster's DNS Service, which is left out: use --dns-intercept".into(),
+            );
+        }
         let obstacle = self.obstacle();
         let mut state = lock(&self.dns.state);
         if state.obstacle != obstacle {
@@ -136,11 +144,12 @@ impl Keeper {
     /// Opens and closes sockets; what went wrong.
     fn listen(&mut self, wanted: &Wanted) -> Vec<String> {
         let at = self.answerable(wanted);
-        let addresses: Vec<SocketAddr> = at.map(|ip| SocketAddr::new(*ip, PORT)).collect();
+        let addresses: BTreeSet<SocketAddr> = at.map(|ip| SocketAddr::new(*ip, PORT)).collect();
         let mut server = self.dns.server.write().unwrap_or_else(PoisonError::into_inner);
-        if server.addresses() == addresses {
+        if server.addresses().into_iter().collect::<BTreeSet<_>>() == addresses {
             return Vec::new();
         }
+        let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
         let before = server.addresses();
         let errors = server.listen(&addresses).iter().map(ToString::to_string).collect();
         if server.addresses() != before {
@@ -161,9 +170,12 @@ impl Keeper {
 
     fn wanted(&self) -> Wanted {
         let watched = lock(&self.dns.watched);
-        let vips = if self.intercepts() { watched.vips() } else { Vec::new() };
+        let all_vips = watched.vips();
+        // A VIP that were given to the node would have no way back to the CoreDNS pods: it can only be intercepted.
+        let listen = self.dns.settings.listen.iter().copied().filter(|ip| !all_vips.contains(ip)).collect();
+        let vips = if self.intercepts() { all_vips } else { Vec::new() };
         Wanted {
-            listen: self.dns.settings.listen.clone(),
+            listen,
             intercept: vips,
             opted_out: watched.opted_out(),
             node: lock(&self.dns.primaries).clone(),
@@ -186,7 +198,7 @@ impl Keeper {
     fn end(&mut self) {
         self.prober.pause();
         if let Err(error) = self.node.flip_back() {
-            tracing::error!("DNS: {error}; the interception ends by itself within 2 s");
+            tracing::error!("DNS: {error}; the interception ends by itself within a second");
         }
         self.dns.server().drain(DRAIN);
     }

@@ -1,17 +1,24 @@
 //! What a configuration needs of the sources. They are opened once: what is needed later takes a restart.
 
+use std::net::Ipv4Addr;
+
 use config::{Settings, Source};
 use dns_config::{Config, Kubernetes, PodNames};
 use sources::Kept;
 use sources::kubernetes::Pods;
 
+use super::configuration::Origin;
 use super::node::origin;
 use crate::source::DnsNeeds;
 
 /// What is to be watched and kept for DNS, if it is on.
 pub(crate) fn needs(settings: &Settings) -> Option<DnsNeeds> {
     let dns = &settings.towpath.dns;
-    let config = || origin(dns).read().map(|reading| reading.config).unwrap_or_default();
+    let config = || {
+        // The Service's address is not known yet, nor does anything here depend on it.
+        let origin = Origin { cluster: vec![Ipv4Addr::LOCALHOST.into()], ..origin(dns) };
+        origin.read().map(|reading| reading.config).unwrap_or_default()
+    };
     dns.is_on().then(|| match settings.towpath.source {
         Source::Kubernetes => of(&config()),
         // Of files all kinds are read.

@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 use super::frames::Frames;
 use super::limits::{Progress, TcpLimits};
 use super::seats::Seat;
-use super::stop::Stop;
+use super::stop::{GRACE, Stop};
 use crate::desk::{Desk, Outcome};
 use crate::origin::{Back, Origin, Transport};
 
@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     written: usize,
     /// Where a reply is composed.
     reply: Vec<u8>,
+    /// When no query is taken any more, once the server drains.
+    last_call: Option<Instant>,
 }
 
 /// What woke the connection.
@@ -48,6 +50,7 @@ enum Event {
     Late(Option<Vec<u8>>),
     Readable,
     Writable,
+    Draining,
     End,
     Close,
 }
@@ -63,7 +66,8 @@ impl Connection {
         let (late, came_late) = unbounded_channel();
         let progress = Progress::new(limits, Instant::now());
         let (frames, out, reply) = (Frames::default(), Vec::new(), Vec::new());
-        Self { stream, peer, desk, seat, frames, progress, late, came_late, out, written: 0, reply }
+        let (written, last_call) = (0, None);
+        Self { stream, peer, desk, seat, frames, progress, late, came_late, out, written, reply, last_call }
     }
 
     /// Serves the client until one of the two has enough.
@@ -79,13 +83,15 @@ impl Connection {
 
     async fn event(&mut self, stop: &mut Stop) -> Event {
         let wanted = self.progress.wanted();
+        let last_call = self.last_call.unwrap_or(wanted.until);
         tokio::select! {
             biased;
             () = self.seat.told_to_leave() => Event::Close,
             reply = self.came_late.recv() => Event::Late(reply.flatten()),
             _ = self.stream.writable(), if wanted.write => Event::Writable,
             _ = self.stream.readable(), if wanted.read => Event::Readable,
-            () = stop.wait(), if wanted.read => Event::End,
+            () = stop.wait(), if wanted.read && self.last_call.is_none() => Event::Draining,
+            () = sleep_until(last_call.into()), if wanted.read && self.last_call.is_some() => Event::End,
             () = sleep_until(wanted.until.into()) => Event::Close,
         }
     }
@@ -94,6 +100,7 @@ impl Connection {
         let mut went = Ok(());
         match event {
             Event::Close => return std::ops::ControlFlow::Break(()),
+            Event::Draining => self.last_call = Some(Instant::now() + GRACE),
             Event::End => self.progress.end(),
             Event::Late(reply) => self.late_reply(reply),
             Event::Readable => went = self.read(),

@@ -1,6 +1,12 @@
 //! The word that the server drains.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+
+/// How long connections and queries that are on their way when the word comes are still taken: to close a socket that has
+/// something unread resets its connection, and the client loses what it asked.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// Told once that no new query is to be taken.
 #[derive(Debug, Clone)]

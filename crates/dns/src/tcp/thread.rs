@@ -13,11 +13,12 @@ use socket2::Socket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::sleep_until;
 
 use super::connection::Connection;
 use super::limits::TcpLimits;
 use super::seats::Seats;
-use super::stop::Stop;
+use super::stop::{GRACE, Stop};
 use crate::desk::Desk;
 
 /// Wait after the kernel refused a connection, most likely for want of file descriptors.
@@ -98,11 +99,17 @@ async fn serve_all(sockets: Vec<Socket>, house: House, stop: Stop) {
 }
 
 async fn accept_from(listener: TcpListener, house: House, mut stop: Stop) {
+    let mut last_call = None;
     loop {
+        let until = last_call.unwrap_or_else(Instant::now);
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            () = stop.wait() => return,
+            () = stop.wait(), if last_call.is_none() => {
+                last_call = Some(Instant::now() + GRACE);
+                continue;
+            }
+            () = sleep_until(until.into()), if last_call.is_some() => return,
         };
         match accepted {
             Ok((stream, peer)) => house.welcome(stream, peer, stop.clone()),

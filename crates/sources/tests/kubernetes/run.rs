@@ -156,6 +156,16 @@ pub fn errors(stats: &Stats, resource: &str, reason: &str) -> u64 {
     stats.errors().filter(|(r, w, _)| (*r, *w) == (resource, reason)).map(|(_, _, count)| count).sum()
 }
 
+/// Does that again and again until the error was counted.
+pub fn until_counted(stats: &Stats, resource: &str, reason: &str, cause: impl Fn() -> usize) {
+    let begun = std::time::Instant::now();
+    while errors(stats, resource, reason) == 0 {
+        assert!(begun.elapsed() < LONG, "no error {reason} of {resource}");
+        cause();
+        std::thread::yield_now();
+    }
+}
+
 pub fn is_service(change: &Change, name: &str) -> bool {
     matches!(change, Change::Service(service) if &*service.name.name == name)
 }
