@@ -11,6 +11,7 @@
 //!
 //! Nothing here is part of the program: no crate depends on this one.
 
+mod again;
 mod bench;
 mod ci;
 mod command;

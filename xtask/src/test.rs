@@ -9,13 +9,14 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::again::again;
 use crate::command::{build_towpath, cargo, is_root, shown};
 use crate::counts::Counts;
 use crate::packages;
 use crate::vm;
 
 /// Names the built program to the tests that run it.
-const PROGRAM_VARIABLE: &str = "TOWPATH_BIN";
+pub const PROGRAM_VARIABLE: &str = "TOWPATH_BIN";
 /// With the value 1 it does what `--skip-vm` does.
 const SKIP_VARIABLE: &str = "TOWPATH_SKIP_VM";
 
@@ -97,25 +98,43 @@ fn test(program: &Path) -> Result<Counts> {
     command.env(PROGRAM_VARIABLE, program).stdout(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run `{}`", shown(&command)))?;
     let output = child.stdout.take().context("the output of cargo test")?;
-    let counts = tally(output, std::io::stdout().lock());
+    let told = tally(output, std::io::stdout().lock());
     let status = child.wait().context("waiting for cargo test")?;
-    Ok(judge(counts?, status.success()))
+    let Told { counts, failed } = told?;
+    again(judge(counts, status.success()), &failed, program)
+}
+
+/// What test programs have told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// By their closing lines.
+    pub counts: Counts,
+    /// The names of tests that failed.
+    pub failed: Vec<String>,
 }
 
 /// Passes the output on as it comes, and counts.
-fn tally(from: impl Read, mut to: impl Write) -> Result<Counts> {
+pub fn tally(from: impl Read, mut to: impl Write) -> Result<Told> {
     let mut from = BufReader::new(from);
-    let mut counts = Counts::default();
+    let mut told = Told::default();
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line).context("reading from cargo test")? > 0 {
         to.write_all(&line).context("passing the output on")?;
         to.flush().context("passing the output on")?;
-        if let Some(found) = Counts::of_line(&String::from_utf8_lossy(&line)) {
-            counts += found;
+        let text = String::from_utf8_lossy(&line);
+        told.failed.extend(failed_test(&text));
+        if let Some(found) = Counts::of_line(&text) {
+            told.counts += found;
         }
         line.clear();
     }
-    Ok(counts)
+    Ok(told)
+}
+
+/// The name in `test NAME ... FAILED`.
+fn failed_test(line: &str) -> Option<String> {
+    let name = line.strip_prefix("test ")?.trim_end().strip_suffix(" ... FAILED")?;
+    Some(name.trim_end().to_owned())
 }
 
 /// A test program that did not compile, or died before its closing line, has counted nothing: that is a failure too.
@@ -135,21 +154,23 @@ mod tests {
 
     const OUTPUT: &str = "running 2 tests\n\
         test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n\
-        \n\
+        test a::c ... ok\n\
+        test a::b      ... FAILED\n\
         test result: FAILED. 1 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out";
 
     #[test]
     fn output_is_passed_on_and_counted() {
         let mut seen = Vec::new();
-        let counts = tally(OUTPUT.as_bytes(), &mut seen).unwrap();
+        let told = tally(OUTPUT.as_bytes(), &mut seen).unwrap();
         assert_eq!(seen, OUTPUT.as_bytes());
-        assert_eq!(counts, Counts { passed: 3, failed: 1, skipped: 3 });
+        assert_eq!(told.counts, Counts { passed: 3, failed: 1, skipped: 3 });
+        assert_eq!(told.failed, ["a::b"]);
     }
 
     #[test]
     fn output_need_not_be_text() {
-        let counts = tally(&b"\xff\xfe\ntest result: ok. 1 passed; 0 failed\n"[..], std::io::sink()).unwrap();
-        assert_eq!(counts.passed, 1);
+        let told = tally(&b"\xff\xfe\ntest result: ok. 1 passed; 0 failed\n"[..], std::io::sink()).unwrap();
+        assert_eq!(told.counts.passed, 1);
     }
 
     #[test]
