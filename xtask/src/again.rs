@@ -38,7 +38,7 @@ fn are_few(counts: &Counts, failed: &[String]) -> bool {
 
 /// Whether a test of this name ran and none failed.
 fn run_alone(name: &str, program: &Path) -> Result<bool> {
-    let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--", "--exact", name]);
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--tests", "--", "--exact", name]);
     command.env(PROGRAM_VARIABLE, program).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot run `{}`", shown(&command)))?;
     let output = child.stdout.take().context("the output of cargo test")?;
