@@ -8,7 +8,7 @@
 //! * Nothing is told before the first sync has succeeded; then everything, and [`Update::Synced`].
 //! * Headless and ExternalName Services, and those without a VIP or of another proxy, have no rules: they wait for no
 //!   sync, nor for `minSyncPeriod`. Namespaces, Pods and ServiceImports have none either.
-//! * What happens within a batch is told at its end: a state in between never was.
+//! * What happens within a batch is told at its end, in one piece.
 //! * Only names are kept, of what changed since it was told: at most as many as there are Services, and as DNS knows.
 //! * Nothing walks over all Services, except the first time.
 
@@ -158,11 +158,11 @@ impl DnsFeed {
             return;
         }
         let mut news = News::default();
-        self.tell_stale(&mut news);
         for (name, noted) in std::mem::take(&mut self.noted) {
             self.sort(store, name, noted, &mut news);
         }
         self.others.tell(store, &mut news);
+        self.tell_stale(&mut news);
         self.send(news);
     }
 
@@ -193,14 +193,18 @@ impl DnsFeed {
             }
         } else {
             self.begun = true;
-            self.tell_stale(&mut news);
             news.add_all(store);
         }
+        self.tell_stale(&mut news);
         self.send(news);
     }
 
+    /// Names are those of the last run until nothing waits for the kernel any more.
     fn tell_stale(&mut self, news: &mut News) {
         let stale = (self.is_stale)();
+        if !stale && !self.waiting.is_empty() {
+            return;
+        }
         if std::mem::replace(&mut self.stale, stale) != stale {
             news.updates.push(Update::Stale(stale));
         }

@@ -280,3 +280,15 @@ fn a_snapshot_makes_answers_stale() {
     stale.store(false, Relaxed);
     assert_eq!(world.change([headless("h")]), ["h 0", "stale false"]);
 }
+
+#[test]
+fn names_of_the_last_run_are_so_until_the_kernel_has_what_differs() {
+    let mut world = World::begun([vip("v")]);
+    let stale = Arc::new(AtomicBool::new(true));
+    let is_stale = Arc::clone(&stale);
+    world.feed.is_stale = Box::new(move || is_stale.load(Relaxed));
+    assert_eq!(world.change([]), ["stale true"]);
+    stale.store(false, Relaxed);
+    assert_eq!(world.change([headless("h"), slice("v", 1)]), ["h 0"], "v waits for its rules");
+    assert_eq!(world.commit(), ["stale false", "v 1"]);
+}

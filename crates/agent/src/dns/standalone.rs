@@ -108,7 +108,10 @@ pub(super) fn preload(names: &Shared, path: &Path, node: &str, kept: Kept) -> Re
     Ok(())
 }
 
-/// Puts what is new into the index. The first time, an index that a snapshot has filled is replaced as a whole.
+/// Updates that are put into the index while nobody reads it: some tens of microseconds.
+const AT_ONCE: usize = 64;
+
+/// Puts what is new into the index: what came together is seen together, unless it is much. The first time, an index that a snapshot has filled is replaced as a whole.
 pub(super) fn take(names: &Shared, news: News, first: bool) {
     if first {
         let mut fresh = Names::new();
@@ -116,8 +119,10 @@ pub(super) fn take(names: &Shared, news: News, first: bool) {
         *names.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         return;
     }
-    for update in news.updates {
-        names.write().unwrap_or_else(PoisonError::into_inner).apply(update);
+    let mut updates = news.updates.into_iter().peekable();
+    while updates.peek().is_some() {
+        let mut names = names.write().unwrap_or_else(PoisonError::into_inner);
+        updates.by_ref().take(AT_ONCE).for_each(|update| names.apply(update));
     }
 }
 
