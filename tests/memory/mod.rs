@@ -59,6 +59,10 @@ impl<D: Dataplane> Dataplane for Memory<D> {
         self.lowers.frontend(key)
     }
 
+    fn describe(&self, key: &D::Key, value: &D::Value) -> String {
+        self.lowers.describe(key, value)
+    }
+
     fn observe(&mut self) -> Result<Objects<D>, ApplyError> {
         Ok(self.kernel.borrow().clone())
     }

@@ -75,6 +75,14 @@ pub struct PageRequest {
     pub accept: Option<String>,
 }
 
+impl PageRequest {
+    /// The first value of a name in the query, decoded as a form is (`+` and `%20` are spaces); `None`: it is not there.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
 /// What can be asked.
 pub trait Pages: Send + Sync + 'static {
     /// Answers a GET. `query` is what follows `?`, not decoded. May block.
@@ -92,6 +100,22 @@ pub trait Pages: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_a_query() {
+        for (query, name, expected) in [
+            ("a=1&b=2", "b", Some("2")),
+            ("to=%5Bfd00::1%5D:53%2Fudp", "to", Some("[fd00::1]:53/udp")),
+            ("q=two+words&q=no", "q", Some("two words")),
+            ("a", "a", Some("")),
+            ("a=%FF", "a", Some("\u{fffd}")),
+            ("ab=1", "a", None),
+            ("", "a", None),
+        ] {
+            let request = PageRequest { query: query.into(), ..PageRequest::default() };
+            assert_eq!(request.value(name).as_deref(), expected, "{query}");
+        }
+    }
 
     #[test]
     fn headers_of_pages() {

@@ -9,6 +9,9 @@ use config::{KubeProxyFlags, TowpathFlags};
 use model::IpFamily;
 use resolve::Mode;
 
+use crate::client::AgentArgs;
+use crate::{diff, list, status, top};
+
 /// A Kubernetes service proxy for each node.
 #[derive(Debug, Parser)]
 // Of a flag given twice the last counts, as in kube-proxy.
@@ -32,6 +35,14 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Say what happens to a packet, and why. Needs no privilege.
     Explain(ExplainArgs),
+    /// Compare what the kernel should have with what it has. Exit code 1: they differ; 2: it could not compare.
+    Diff(diff::DiffArgs),
+    /// Show how the agent on this node is doing.
+    Status(status::StatusArgs),
+    /// List live connections by Service and endpoint.
+    Flows(list::FlowsArgs),
+    /// Show the busiest Services, live.
+    Top(top::TopArgs),
     /// Remove all that is ours from the kernel, in every mode, and nothing else.
     Cleanup(CleanupArgs),
     /// Say what would behave otherwise with towpath in kube-proxy's place. Changes nothing. Exit code 1: something
@@ -203,9 +214,8 @@ pub(crate) struct DnsExplainArgs {
     /// The asking pod's address: its namespace and search list are taken into account.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) from: Option<IpAddr>,
-    /// The debug address of the agent that is asked.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:10249")]
-    pub(crate) agent: SocketAddr,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
     /// Not from the agent, but from these objects. A directory (*.yaml, *.yml, *.json) or a file.
     #[arg(long, value_name = "PATH")]
     pub(crate) manifests: Option<PathBuf>,

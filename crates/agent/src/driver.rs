@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::Settings;
 use dataplane::{ApplyError, Engine, Ground, Start, SyncReport};
-use model::{Change, Problem, Store};
+use model::{Change, NamespacedName, Problem, Store};
 use netlink::ipvs::Key;
 use resolve::ProxyConfig;
 
@@ -58,8 +58,8 @@ pub(crate) trait Driver: Send {
     fn touched_by_others(&mut self) -> bool;
     /// Its dataplane alone.
     fn into_opened(self: Box<Self>) -> Opened;
-    /// A copy of the rules, for pages.
-    fn rules(&self) -> Box<dyn RulesView>;
+    /// A copy of the rules, for pages; only those of some Services, if these are given.
+    fn rules(&self, of: Option<&[NamespacedName]>) -> Box<dyn RulesView>;
 }
 
 /// An engine, and where its rules are.
@@ -153,14 +153,20 @@ impl<D: Plane> Driver for Held<D> {
         Opened::new(self.place, self.engine.into_dataplane())
     }
 
-    fn rules(&self) -> Box<dyn RulesView> {
+    fn rules(&self, of: Option<&[NamespacedName]>) -> Box<dyn RulesView> {
         // Without a second look at the kernel there is still something to print.
         let mut printer = self.engine.dataplane().reader().unwrap_or_else(|_| D::offline());
         let store = self.engine.store();
         let service_cidrs = store.service_cidrs();
         let config = self.engine.config();
         printer.ground(&Ground { config, facts: store.facts(), service_cidrs: &service_cidrs });
-        let objects = self.engine.objects().map(|(key, value)| (key.clone(), value.clone())).collect();
-        Box::new(Rules::new(printer, objects))
+        let all = || self.engine.objects().map(|(key, value)| (key.clone(), value.clone())).collect();
+        match of {
+            None => Box::new(Rules::all(printer, all())),
+            Some(names) => {
+                let some = names.iter().flat_map(|name| self.engine.objects_of(name)).collect();
+                Box::new(Rules::some(printer, some))
+            }
+        }
     }
 }

@@ -11,9 +11,13 @@
 //! * a page never reads the engine: it asks for a copy, or reads the board, which is small;
 //! * leaving the process leaves the rules.
 
+mod ask;
 mod board;
 mod cleanup;
 mod cli;
+mod client;
+mod debug;
+mod diff;
 mod dns;
 mod dns_feed;
 mod driver;
@@ -23,6 +27,7 @@ mod explain;
 mod flows;
 mod health;
 mod janitor;
+mod list;
 mod load;
 mod local_book;
 mod logging;
@@ -31,7 +36,6 @@ mod migrate;
 mod modes;
 mod opened;
 mod options;
-mod pages;
 mod records;
 mod reload;
 mod render;
@@ -43,8 +47,10 @@ mod shadow;
 mod signals;
 mod snapshot;
 mod source;
+mod status;
 mod switch;
 mod sync;
+mod top;
 mod view;
 
 use std::ffi::OsString;
@@ -65,6 +71,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::Cleanup(args) => cleanup::cleanup(&args),
         cli::Command::Dns(args) => dns::command(&args),
         cli::Command::Migrate(args) => return migrate::migrate(&args),
+        cli::Command::Diff(args) => return diff::diff(&args),
+        cli::Command::Status(args) => status::status(&args),
+        cli::Command::Flows(args) => list::flows(&args),
+        cli::Command::Top(args) => top::top(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use dataplane::{ApplyError, Ledger, Operate, Step};
 use resolve::Route;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Rules that can be shown, whichever dataplane they are for.
 pub(crate) trait RulesView: Send {
@@ -10,6 +10,8 @@ pub(crate) trait RulesView: Send {
     fn len(&self) -> usize;
     /// All of them, as text that the kernel's own tool reads.
     fn render(&self) -> String;
+    /// Every object in a line, sorted.
+    fn lines(&self) -> Vec<String>;
     /// The objects that a Route became, a line each.
     fn objects_of(&self, route: &Route) -> Vec<String>;
     /// What the kernel lacks (`+`), has beyond (`-`) or has otherwise (`!`), a line each.
@@ -20,12 +22,27 @@ pub(crate) trait RulesView: Send {
 pub(crate) struct Rules<D: Operate> {
     printer: D,
     objects: FxHashMap<D::Key, D::Value>,
+    /// The objects are all that the kernel should have.
+    complete: bool,
 }
 
 impl<D: Operate> Rules<D> {
-    /// `printer` has its ground, and observes the kernel, if it can.
-    pub(crate) fn new(printer: D, objects: FxHashMap<D::Key, D::Value>) -> Self {
-        Self { printer, objects }
+    /// All of them. `printer` has its ground, and observes the kernel, if it can.
+    pub(crate) fn all(printer: D, objects: FxHashMap<D::Key, D::Value>) -> Self {
+        Self { printer, objects, complete: true }
+    }
+
+    /// Some of them: what the kernel has beyond is no difference.
+    pub(crate) fn some(printer: D, objects: FxHashMap<D::Key, D::Value>) -> Self {
+        Self { printer, objects, complete: false }
+    }
+
+    fn observe(&mut self) -> Result<FxHashMap<D::Key, D::Value>, ApplyError> {
+        if self.complete {
+            return self.printer.observe();
+        }
+        let keys: FxHashSet<D::Key> = self.objects.keys().cloned().collect();
+        self.printer.observe_some(&keys)
     }
 
     fn line(&self, key: &D::Key, step: &Step<D::Value>) -> String {
@@ -53,6 +70,13 @@ where
         self.printer.render(&objects)
     }
 
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.objects.iter().map(|(key, value)| self.printer.describe(key, value)).collect();
+        lines.sort_unstable();
+        lines
+    }
+
     fn objects_of(&self, route: &Route) -> Vec<String> {
         let now = |key: &D::Key| self.objects.get(key).cloned();
         let objects = self.printer.lower(route, &now);
@@ -60,7 +84,7 @@ where
     }
 
     fn difference(&mut self) -> Result<Vec<String>, ApplyError> {
-        let observed = self.printer.observe()?;
+        let observed = self.observe()?;
         let mut ledger = Ledger::default();
         ledger.set_tracking(false);
         ledger.replace((), self.objects.iter().map(|(key, value)| (key.clone(), value.clone())).collect());

@@ -17,8 +17,10 @@ use sources::kubernetes::Stats;
 use sources::{Addresses, FileWatch, stop_pair};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::ask::Asker;
 use crate::board::Board;
 use crate::cli::RunArgs;
+use crate::debug::{DebugPages, HealthPages};
 use crate::dns::{Dns, Prepared};
 use crate::driver::Driver;
 use crate::events::Events;
@@ -26,7 +28,6 @@ use crate::janitor::Janitor;
 use crate::logging::Log;
 use crate::opened::Opened;
 use crate::options::{late, proxy_config, warnings};
-use crate::pages::{DebugPages, HealthPages};
 use crate::reload::{Apply, Reload};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
@@ -155,6 +156,7 @@ impl Agent {
             board: Arc::clone(&board),
             settings: shared,
             sync: to_sync.clone(),
+            asker: Arc::new(Asker::new(to_sync.clone())),
             dns: dns.clone(),
             turn: Mutex::new(()),
         };

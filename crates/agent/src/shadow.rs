@@ -24,8 +24,8 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::board::Board;
 use crate::cli::RunArgs;
+use crate::debug::HealthPages;
 use crate::events::Events;
-use crate::pages::HealthPages;
 use crate::run::end_soon;
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;

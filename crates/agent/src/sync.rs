@@ -14,6 +14,7 @@ use model::{Change, IpFamily, NodeFacts, Store};
 use netlink::Socket;
 use resolve::ProxyConfig;
 
+use crate::ask::{Question, Seen};
 use crate::board::{Board, Copy};
 use crate::dns_feed::DnsFeed;
 use crate::driver::Driver;
@@ -51,6 +52,8 @@ const RETRY_LAST: Duration = Duration::from_secs(30);
 pub(crate) enum Message {
     /// A source has seen something.
     Change(Change),
+    /// A page wants to know something.
+    Ask(Question),
     /// A page wants a copy.
     Copy(SyncSender<Copy>),
     /// The writer of snapshots wants the store; it gets it only if all of it is programmed.
@@ -178,6 +181,9 @@ impl SyncLoop {
         for folded in 1..=FOLD {
             match message {
                 Message::Stop => return false,
+                Message::Ask(question) => {
+                    question(&Seen { engine: self.engine.as_ref(), synced: self.settled() });
+                }
                 Message::Copy(reply) => self.answer(&reply),
                 Message::Store(reply) => {
                     drop(reply.try_send(self.settled().then(|| self.engine.store().clone())))
@@ -291,13 +297,13 @@ impl SyncLoop {
         self.clean_flows();
         self.retry = None;
         self.tending.after_sync(Instant::now());
-        if let Some(full) = report.full {
+        if let Some(full) = &report.full {
             let foreign = std::mem::take(&mut self.foreign);
             self.look_cost = if report.writes == 0 { took } else { self.look_cost.min(took) };
             if foreign {
                 self.next_look = Instant::now() + self.look_cost * LOOK_SHARE;
             }
-            let drift = if foreign { full.drifted } else { 0 };
+            let drift = if foreign { full.drift.total() } else { 0 };
             if drift > 0 {
                 tracing::warn!(objects = drift, "another program had changed our tables; repaired");
                 self.board.metrics.drift.inc_by(drift as u64);
@@ -433,7 +439,7 @@ impl SyncLoop {
     fn answer(&self, reply: &SyncSender<Copy>) {
         let copy = Copy {
             store: self.engine.store().clone(),
-            rules: self.engine.rules(),
+            rules: self.engine.rules(None),
             problems: self.engine.problems(),
             synced: self.settled(),
             config: self.engine.config().clone(),

@@ -8,7 +8,9 @@ use model::{Change, NamespacedName, Problem, Store, Subject, Touched};
 use resolve::{Conflict, LocalView, ProxyConfig, resolve};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Operate, Plan, Refusal, Start};
+use crate::{
+    ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Operate, Plan, Refusal, Start, Summary,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
@@ -23,6 +25,8 @@ pub struct SyncReport {
     pub writes: usize,
     /// Services that were resolved again, each with what it has on this node now (nothing, if it is gone).
     pub services: Vec<(NamespacedName, LocalView)>,
+    /// What was written.
+    pub plan: Summary,
     /// Conntrack flows to look at.
     pub flows: Vec<FlowCheck>,
     /// Problems that appeared or changed.
@@ -36,12 +40,12 @@ pub struct SyncReport {
 }
 
 /// What a full comparison found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FullReport {
     /// Objects of ours that the kernel had.
     pub observed: usize,
-    /// Objects that differed from what this process had made of them.
-    pub drifted: usize,
+    /// Objects that differed from what this process had made of them: what repairs them.
+    pub drift: Summary,
 }
 
 /// Holds the store, the ledger and the dataplane together. Does no I/O but the dataplane's.
@@ -261,7 +265,7 @@ impl<D: Dataplane> Engine<D> {
         let seed = if self.first { &observed } else { &FxHashMap::default() };
         self.touched.all |= self.first;
         // Before news of ours are taken in: what differs now, somebody else has done.
-        let drifted = if self.first || self.failed { 0 } else { self.drifted(&observed) };
+        let drift = if self.first || self.failed { Summary::default() } else { self.drift(&observed) };
         let before = std::mem::take(&mut self.refused);
         self.refresh(seed);
         self.ledger.set_tracking(true);
@@ -271,8 +275,9 @@ impl<D: Dataplane> Engine<D> {
             self.due.extend(abandoned);
         }
         let plan = self.ledger.diff(&observed);
-        report.full = Some(FullReport { observed: observed.len(), drifted });
+        report.full = Some(FullReport { observed: observed.len(), drift });
         report.writes = plan.len();
+        report.plan = self.summary(&plan);
         drop(observed);
         let refusals = if plan.is_empty() { Vec::new() } else { self.dataplane.apply(plan)? };
         self.note_refusals(refusals, &before);
@@ -285,6 +290,7 @@ impl<D: Dataplane> Engine<D> {
         self.refresh(&FxHashMap::default());
         let plan = self.ledger.take_plan();
         report.writes = plan.len();
+        report.plan = self.summary(&plan);
         self.keep_untried(&before, &plan);
         if !plan.is_empty() {
             let refusals = self.dataplane.apply(plan)?;
@@ -309,11 +315,17 @@ impl<D: Dataplane> Engine<D> {
         }
     }
 
-    /// Number of objects that somebody else has changed. Those that the kernel never took are not among them.
-    fn drifted(&self, observed: &FxHashMap<D::Key, D::Value>) -> usize {
+    fn summary(&self, plan: &Plan<D::Key, D::Value>) -> Summary {
+        Summary::new(&plan.steps, |key, value| self.dataplane.describe(key, value))
+    }
+
+    /// What somebody else has changed. Objects that the kernel never took are not among it.
+    fn drift(&self, observed: &FxHashMap<D::Key, D::Value>) -> Summary {
         let owners = self.refused.keys().map(|name| Owner::Service(name.clone()));
         let untaken: FxHashSet<&D::Key> = owners.flat_map(|owner| self.ledger.owned(&owner)).collect();
-        self.ledger.diff(observed).steps.iter().filter(|(key, _)| !untaken.contains(key)).count()
+        let plan = self.ledger.diff(observed);
+        let changed = plan.steps.iter().filter(|(key, _)| !untaken.contains(key));
+        Summary::new(changed, |key, value| self.dataplane.describe(key, value))
     }
 
     /// Keeps what the kernel did not take as Problems; those that were not there before are news.

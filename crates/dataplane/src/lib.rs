@@ -22,7 +22,7 @@ pub use engine::{Engine, FullReport, SyncReport, conflict_problem};
 pub use flows::{FlowCheck, FlowTracker};
 pub use ledger::Ledger;
 pub use place::place;
-pub use plan::{Plan, Step};
+pub use plan::{Plan, Step, Summary};
 pub use start::Start;
 
 use std::fmt::Debug;
@@ -32,7 +32,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use model::{FrontendKey, IpFamily, NamespacedName, NodeFacts};
 use resolve::{ProxyConfig, Route};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What a dataplane is asked for beside the Services: the facts that shape its constant part.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,9 @@ pub trait Dataplane {
     /// The frontend that an object serves, if it is the one object that stands for it.
     fn frontend(&self, key: &Self::Key) -> Option<FrontendKey>;
 
+    /// One object in a line of text.
+    fn describe(&self, key: &Self::Key, value: &Self::Value) -> String;
+
     /// Everything of ours that the kernel has.
     fn observe(&mut self) -> Result<FxHashMap<Self::Key, Self::Value>, ApplyError>;
 
@@ -135,12 +138,20 @@ pub trait Operate: Dataplane {
     /// The family that an object is for.
     fn family(&self, key: &Self::Key) -> IpFamily;
 
-    /// One object in a line of text.
-    fn describe(&self, key: &Self::Key, value: &Self::Value) -> String;
-
     /// The ruleset of these objects, as text that the kernel's own tool reads. It depends on the set of objects, not
     /// on their order.
     fn render(&self, objects: &[(Self::Key, Self::Value)]) -> String;
+
+    /// What the kernel has under these keys; keys that it does not have are left out. By default all of it is read and most
+    /// of it dropped; a dataplane that can ask for single objects does.
+    fn observe_some(
+        &mut self,
+        keys: &FxHashSet<Self::Key>,
+    ) -> Result<FxHashMap<Self::Key, Self::Value>, ApplyError> {
+        let mut all = self.observe()?;
+        all.retain(|key, _| keys.contains(key));
+        Ok(all)
+    }
 
     /// Whether somebody else may have changed what [`Dataplane::observe`] sees, since it was last called or a plan was
     /// applied. Cheap: it is asked twice a second.

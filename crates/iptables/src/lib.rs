@@ -140,6 +140,10 @@ impl Dataplane for Iptables {
         key.frontend()
     }
 
+    fn describe(&self, key: &Key, value: &Value) -> String {
+        text::object(key, value)
+    }
+
     fn observe(&mut self) -> Result<FxHashMap<Key, Value>, ApplyError> {
         let objects = self.kernel()?.observe()?;
         self.adopt(&objects);
@@ -193,10 +197,6 @@ impl Operate for Iptables {
 
     fn family(&self, key: &Key) -> IpFamily {
         key.family()
-    }
-
-    fn describe(&self, key: &Key, value: &Value) -> String {
-        text::object(key, value)
     }
 
     fn render(&self, objects: &[(Key, Value)]) -> String {

@@ -32,7 +32,7 @@ fn nat() -> (usize, usize) {
 fn compare(engine: &mut Engine<Iptables>) -> (usize, usize) {
     engine.request_full();
     let report = engine.sync().unwrap();
-    (report.full.unwrap().drifted, report.writes)
+    (report.full.as_ref().unwrap().drift.total(), report.writes)
 }
 
 /// The nf_tables variant with a native rule in a table, which its tools cannot print from then on.

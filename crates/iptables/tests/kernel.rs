@@ -22,7 +22,7 @@ fn what_is_written_is_what_is_read() {
         assert!(plan.is_empty(), "{:#?}", plan.steps);
         engine.request_full();
         let again = engine.sync().unwrap();
-        assert_eq!((again.writes, again.full.unwrap().drifted), (0, 0));
+        assert_eq!((again.writes, again.full.unwrap().drift.total()), (0, 0));
         assert!(!engine.dataplane_mut().touched_by_others());
     });
 }
@@ -71,7 +71,7 @@ fn a_changed_chain_is_repaired() {
             assert!(!engine.diff().unwrap().is_empty(), "{damage}");
             engine.request_full();
             let report = engine.sync().unwrap();
-            assert!(report.full.unwrap().drifted > 0, "{damage}");
+            assert!(report.full.unwrap().drift.total() > 0, "{damage}");
             assert!(engine.diff().unwrap().is_empty(), "{damage}");
         }
         assert!(!world.save("nat").contains("STRANGE"));

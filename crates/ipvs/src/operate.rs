@@ -30,13 +30,6 @@ impl Operate for Ipvs {
         key.family()
     }
 
-    fn describe(&self, key: &Key, value: &Value) -> String {
-        match (key, value) {
-            (Key::Rule(key), Value::Rule(value)) => self.rules.describe(key, value),
-            _ => text::line(key, value).unwrap_or_default(),
-        }
-    }
-
     fn render(&self, objects: &[(Key, Value)]) -> String {
         let rule = |(key, value): &(Key, Value)| match (key, value) {
             (Key::Rule(key), Value::Rule(value)) => Some((key.clone(), *value)),

@@ -10,7 +10,7 @@ use crate::front::Front;
 use crate::kernel::Kernel;
 use crate::objects::{Key, Server, Value, server_of};
 use crate::work::{Refused, Rules, Work, sort};
-use crate::{Ipvs, host, lower};
+use crate::{Ipvs, host, lower, text};
 
 impl Dataplane for Ipvs {
     type Key = Key;
@@ -55,6 +55,13 @@ impl Dataplane for Ipvs {
         match key {
             Key::Rule(rule) => self.rules.frontend(rule),
             _ => None,
+        }
+    }
+
+    fn describe(&self, key: &Key, value: &Value) -> String {
+        match (key, value) {
+            (Key::Rule(key), Value::Rule(value)) => self.rules.describe(key, value),
+            _ => text::line(key, value).unwrap_or_default(),
         }
     }
 

@@ -260,6 +260,11 @@ impl Dataplane for Nftables {
         }
     }
 
+    fn describe(&self, key: &Key, value: &Value) -> String {
+        let layout = self.layout(key.family());
+        layout.map_or_else(String::new, |layout| text::object(layout, key, value))
+    }
+
     fn observe(&mut self) -> Result<FxHashMap<Key, Value>, ApplyError> {
         self.observe_all().map_err(|e| failed("cannot read the tables from the kernel", e))
     }
@@ -285,11 +290,6 @@ impl Operate for Nftables {
 
     fn family(&self, key: &Key) -> IpFamily {
         key.family()
-    }
-
-    fn describe(&self, key: &Key, value: &Value) -> String {
-        let layout = self.layout(key.family());
-        layout.map_or_else(String::new, |layout| text::object(layout, key, value))
     }
 
     fn render(&self, objects: &[(Key, Value)]) -> String {

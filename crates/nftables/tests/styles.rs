@@ -125,7 +125,7 @@ fn objects_of_the_other_style_go() {
     )
     .unwrap();
     dnat.request_full();
-    assert_eq!(dnat.sync().unwrap().full.unwrap().drifted, 4);
+    assert_eq!(dnat.sync().unwrap().full.unwrap().drift.total(), 4);
     assert_eq!(list(&ns, Style::Dnat), clean);
 }
 

@@ -1,0 +1,109 @@
+//! The pages: health, metrics, and what is programmed.
+
+mod rules;
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use admin::{Page, PageRequest, Pages};
+use config::Settings;
+
+use crate::ask::Asker;
+use crate::board::Board;
+use crate::dns::{self, Dns};
+use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
+use crate::sync::Message;
+
+/// `/healthz`, `/livez` and `/readyz`.
+pub(crate) struct HealthPages {
+    pub(crate) board: Arc<Board>,
+}
+
+impl Pages for HealthPages {
+    fn get(&self, path: &str, _: &str) -> Page {
+        let with_eligibility = match path {
+            "/healthz" => true,
+            "/livez" => false,
+            "/readyz" => return self.ready(),
+            _ => return Page::not_found(),
+        };
+        let (code, body) = self.board.state().health.answer(with_eligibility);
+        let metrics = &self.board.metrics;
+        let counter = if with_eligibility { &metrics.healthz } else { &metrics.livez };
+        counter.get_or_create(&CodeLabel { code }).inc();
+        Page::json(code, body)
+    }
+
+    fn is_quick(&self, _: &str) -> bool {
+        true
+    }
+}
+
+impl HealthPages {
+    /// Whether the first sync has succeeded: pods on this node can use Services. kube-proxy has no such page.
+    fn ready(&self) -> Page {
+        if self.board.state().synced_once {
+            Page::text(200, "ok")
+        } else {
+            Page::text(503, "the first sync has not succeeded yet\n")
+        }
+    }
+}
+
+/// `/metrics`, `/proxyMode`, `/configz`, `/debug/rules`.
+pub(crate) struct DebugPages {
+    pub(crate) board: Arc<Board>,
+    pub(crate) settings: Arc<Mutex<Settings>>,
+    pub(crate) sync: SyncSender<Message>,
+    /// For questions that cost little.
+    pub(crate) asker: Arc<Asker>,
+    pub(crate) dns: Option<Arc<Dns>>,
+    /// One large page at a time.
+    pub(crate) turn: Mutex<()>,
+}
+
+impl Pages for DebugPages {
+    fn get(&self, path: &str, query: &str) -> Page {
+        self.get_with(&PageRequest { path: path.into(), query: query.into(), accept: None })
+    }
+
+    fn get_with(&self, request: &PageRequest) -> Page {
+        match &*request.path {
+            "/healthz" => Page::text(200, "ok"),
+            "/proxyMode" => Page::text(200, self.board.state().mode.as_str()),
+            "/metrics" if admin::wants_openmetrics(request.accept.as_deref()) => {
+                Page { content_type: OPENMETRICS, ..Page::text(200, self.board.metrics.openmetrics()) }
+            }
+            "/metrics" => Page { content_type: PLAIN, ..Page::text(200, self.board.metrics.plain()) },
+            "/configz" => Page::json(200, self.configz()),
+            "/debug/rules" => {
+                let page = self.rules(request);
+                // The page was made from a copy of everything.
+                netlink::give_back_memory();
+                page
+            }
+            dns::PATH => dns::page(self.dns.as_deref(), request),
+            "/" => Page::text(
+                200,
+                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/debug/dns\n/debug/dns?name=NAME&from=ADDRESS\n/metrics\n/configz\n/proxyMode\n/healthz\n",
+            ),
+            _ => Page::not_found(),
+        }
+    }
+
+    fn is_quick(&self, path: &str) -> bool {
+        !path.starts_with("/debug/")
+    }
+}
+
+impl DebugPages {
+    /// What is in force: with the mode and the detection that were chosen, as kube-proxy shows them.
+    fn configz(&self) -> String {
+        let mut proxy = self.settings.lock().unwrap_or_else(PoisonError::into_inner).proxy.clone();
+        proxy.mode = self.board.state().mode.as_str().into();
+        if proxy.detect_local_mode.is_empty() {
+            proxy.detect_local_mode = "ClusterCIDR".into();
+        }
+        proxy.to_json()
+    }
+}

@@ -1,0 +1,18 @@
+//! `towpath status`.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::client::AgentArgs;
+
+/// Its arguments.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+}
+
+/// Runs it.
+pub(crate) fn status(args: &StatusArgs) -> Result<()> {
+    bail!("the agent at {} cannot be asked for this yet", args.agent.agent)
+}
