@@ -5,24 +5,53 @@ use std::fmt::Write;
 use resolve::{Decision, Explanation, Masquerade, Packet, Route, VipKind};
 use serde::Serialize;
 
-/// An [`Explanation`] as JSON. The fields are a contract: scripts read them.
+/// What happens to a packet that opens a connection, and why.
+// An [`Explanation`]. The fields are a contract: scripts read them.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ExplanationView {
+    /// What becomes of the packet.
+    #[cfg_attr(test, schemars(with = "VerdictName"))]
     verdict: &'static str,
+    /// Addresses of endpoints that it may reach, each as `IP:PORT` or `[IPV6]:PORT`; sorted.
     endpoints: Vec<String>,
+    /// The endpoint sees this node's address in the place of the client's, whichever endpoint is chosen.
     masquerade: bool,
+    /// Endpoints that see this node's address, where not all do (hairpin).
     masquerade_endpoints: Vec<String>,
+    /// The Service that it addresses, as `NAMESPACE/NAME`.
     service: Option<String>,
+    /// The name of the Service's port, which may be empty.
     port: Option<String>,
+    /// The frontend that it addresses, as `IP:PORT/PROTOCOL`, or a NodePort.
     frontend: Option<String>,
+    /// Why, in a sentence's words. Its wording may change.
     reason: String,
+    /// Endpoints of the Service that it cannot reach.
     excluded: Vec<ExcludedView>,
 }
 
+/// An endpoint that a packet cannot reach.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ExcludedView {
+    /// Its address, with a port if its EndpointSlice has one for this port.
     endpoint: String,
+    /// Why, in a sentence's words. Its wording may change.
     reason: String,
+}
+
+/// The names of verdicts, for the schema.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "only its schema is used")]
+enum VerdictName {
+    Dnat,
+    Reject,
+    Drop,
+    Accept,
+    None,
 }
 
 impl ExplanationView {
@@ -153,4 +182,36 @@ fn frontends(route: &Route) -> Vec<FrontendView> {
         allowed_sources: None,
     });
     vips.chain(node_port).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use resolve::PacketVerdict;
+
+    use super::*;
+
+    #[test]
+    fn schema_of_explain() {
+        testkit::schema::current::<ExplanationView>("explain").unwrap();
+        let all = [
+            PacketVerdict::Dnat,
+            PacketVerdict::Reject,
+            PacketVerdict::Drop,
+            PacketVerdict::Accept,
+            PacketVerdict::None,
+        ];
+        for verdict in all {
+            let explanation = Explanation {
+                verdict,
+                reason: "why".into(),
+                endpoints: Vec::new(),
+                masquerade: Masquerade::Never,
+                service: None,
+                frontend: None,
+                excluded: vec![resolve::Excluded { endpoint: "10.0.0.1".into(), reason: "not ready".into() }],
+            };
+            let view = ExplanationView::new(&explanation);
+            testkit::schema::conforms("explain", &serde_json::to_value(view).unwrap()).unwrap();
+        }
+    }
 }

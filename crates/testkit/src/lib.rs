@@ -22,6 +22,7 @@ pub mod netns;
 pub mod probe;
 pub mod process;
 pub mod scene;
+pub mod schema;
 pub mod scratch;
 pub mod seccomp;
 pub mod server;
