@@ -154,8 +154,14 @@ pub trait Operate: Dataplane {
     }
 
     /// Whether somebody else may have changed what [`Dataplane::observe`] sees, since it was last called or a plan was
-    /// applied. Cheap: it is asked twice a second.
+    /// applied. Cheap: it is asked a few times a second.
     fn touched_by_others(&mut self) -> bool;
+
+    /// Who it was that the last `true` of [`Operate::touched_by_others`] was about, as "nft (pid 4711)"; `None` where that is
+    /// not known.
+    fn touched_by(&self) -> Option<String> {
+        None
+    }
 
     /// Whether rules of ours are in force, of this program or of an earlier one.
     fn is_installed(&mut self) -> Result<bool, ApplyError>;

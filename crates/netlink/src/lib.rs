@@ -3,7 +3,7 @@
 //! ```text
 //!   attr     bytes <-> attributes            (pure)
 //!   socket   one AF_NETLINK socket           (unsafe is allowed in this crate only)
-//!   nft      nf_tables: expressions, sets, transactions, dumps
+//!   nft      nf_tables: expressions, sets, transactions, dumps, news of commits
 //!   conntrack  filtered dumps and deletion of flows
 //!   route    this node's addresses and the news of them; links; local routes
 //!   genl     numbers of generic netlink's families

@@ -130,8 +130,21 @@ impl Socket {
     }
 
     /// Receives one datagram and hands each of its messages to `each`.
-    pub fn receive(&mut self, mut each: impl FnMut(Reply<'_>)) -> Result<(), NetlinkError> {
-        let length = self.receive_bytes()?;
+    pub fn receive(&mut self, each: impl FnMut(Reply<'_>)) -> Result<(), NetlinkError> {
+        let length = self.receive_bytes(0)?;
+        self.read_messages(length, each)
+    }
+
+    /// The same without waiting: false if nothing is there to be received.
+    pub fn receive_now(&mut self, each: impl FnMut(Reply<'_>)) -> Result<bool, NetlinkError> {
+        match self.receive_bytes(libc::MSG_DONTWAIT) {
+            Ok(length) => self.read_messages(length, each).map(|()| true),
+            Err(NetlinkError::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_messages(&self, length: usize, mut each: impl FnMut(Reply<'_>)) -> Result<(), NetlinkError> {
         let mut rest = &self.buffer[..length];
         while rest.len() >= HEADER {
             let size = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
@@ -216,11 +229,12 @@ impl Socket {
         self.send(noop.bytes())
     }
 
-    fn receive_bytes(&mut self) -> Result<usize, NetlinkError> {
+    fn receive_bytes(&mut self, flags: i32) -> Result<usize, NetlinkError> {
         loop {
             let (pointer, length) = (self.buffer.as_mut_ptr(), self.buffer.len());
             // SAFETY: pointer and length describe our own buffer, which lives through the call.
-            let got = unsafe { libc::recv(self.fd.as_raw_fd(), pointer.cast(), length, libc::MSG_TRUNC) };
+            let got =
+                unsafe { libc::recv(self.fd.as_raw_fd(), pointer.cast(), length, libc::MSG_TRUNC | flags) };
             if got >= 0 && got as usize <= length {
                 return Ok(got as usize);
             }

@@ -64,7 +64,8 @@ pub fn comments(
     })
 }
 
-fn target(expression: Attr<'_>) -> Option<String> {
+/// The chain that an expression jumps or goes to.
+pub(super) fn target(expression: Attr<'_>) -> Option<String> {
     if expression.nested().text(1)? != "immediate" {
         return None;
     }

@@ -7,6 +7,9 @@ mod dump;
 mod expr;
 mod foreign;
 mod jumps;
+mod listener;
+mod news;
+mod sentry;
 mod set;
 mod transaction;
 
@@ -17,6 +20,9 @@ pub use foreign::{
     foreign_sets, table_handle,
 };
 pub use jumps::{Jump, comments, jumps};
+pub use listener::{Heard, Listener};
+pub use news::{Commit, News, ObjectKind, ObjectNews};
+pub use sentry::{Culprit, Sentry, Writing};
 pub use set::{Element, ElementData, SetData, SetFlags, SetSpec, data_type};
 pub use transaction::{Hook, Transaction};
 
