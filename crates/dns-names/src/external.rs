@@ -3,7 +3,6 @@
 use dns_wire::{NameRef, Reply};
 
 use crate::answer::Writer;
-use crate::arpa;
 use crate::locate::Scope;
 use crate::view::{Zone, ZoneKind, longest};
 use crate::{Ask, External, Names, Verdict, View};
@@ -11,7 +10,7 @@ use crate::{Ask, External, Names, Verdict, View};
 impl External {
     fn zone_of<'q>(&self, name: NameRef<'q>) -> Option<Zone<'q>> {
         let (left, suffix) = longest(&self.zones, name)?;
-        let kind = if arpa::is_reverse(suffix) { ZoneKind::Reverse } else { ZoneKind::Cluster };
+        let kind = if suffix.is_reverse() { ZoneKind::Reverse } else { ZoneKind::Cluster };
         Some(Zone { kind, name: suffix, left: name.wire().get(..left)? })
     }
 }

@@ -21,7 +21,6 @@
 #![forbid(unsafe_code)]
 
 mod answer;
-mod arpa;
 mod explain;
 mod external;
 mod index;

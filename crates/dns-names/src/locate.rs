@@ -14,7 +14,7 @@ use crate::object::{Kind, Object, Which};
 use crate::path::{Lower, Path};
 use crate::record::Record;
 use crate::view::{Zone, ZoneKind};
-use crate::{External, Names, PodNames, View, arpa};
+use crate::{External, Names, PodNames, View};
 
 pub(crate) use missing::Missing;
 
@@ -130,7 +130,7 @@ impl<'n> Scope<'n> {
         if path.is(0, apex) {
             return server(path, host);
         }
-        let Some(ip) = arpa::address(name) else { return Found::Missing(Missing::NoAddress) };
+        let Some(ip) = name.reverse_address() else { return Found::Missing(Missing::NoAddress) };
         let known = match self.external {
             Some(_) => self.externals_at(ip).next().is_some(),
             None => self.services_at(ip).next().is_some() || self.endpoints_at(ip).next().is_some(),

@@ -6,7 +6,6 @@ use dns_wire::{Name, NameRef};
 use model::Labels;
 
 use crate::Selector;
-use crate::arpa;
 
 /// Which names under `pod.<zone>` are answered (option `pods` of CoreDNS's kubernetes plugin).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl View {
     pub(crate) fn zone_of<'q>(&self, name: NameRef<'q>) -> Option<Zone<'q>> {
         let (left, suffix) = longest(&self.zones, name)?;
         let is_set = |zone: &Name| zone.as_ref().eq_ignore_case(suffix);
-        let kind = if arpa::is_reverse(suffix) {
+        let kind = if suffix.is_reverse() {
             ZoneKind::Reverse
         } else if self.multicluster.iter().any(is_set) {
             ZoneKind::ClusterSet
@@ -104,7 +103,7 @@ impl View {
 
     /// The zone in which targets of PTR and NS records are.
     pub(crate) fn primary(&self) -> Option<NameRef<'_>> {
-        let fits = |zone: &&Name| !arpa::is_reverse(zone.as_ref()) && !self.multicluster.contains(zone);
+        let fits = |zone: &&Name| !zone.as_ref().is_reverse() && !self.multicluster.contains(zone);
         self.zones.iter().find(fits).map(Name::as_ref)
     }
 

@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arpa;
 mod ask;
 mod codes;
 mod compress;

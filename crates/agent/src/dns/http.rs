@@ -1,7 +1,7 @@
 //! `/health`, `/ready` and `/metrics` where a Corefile wants them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -53,9 +53,16 @@ fn places(address: HttpAddress, here: &[IpAddr]) -> Vec<SocketAddr> {
     hosts.into_iter().map(|host| SocketAddr::new(host, address.port)).collect()
 }
 
-/// Every address of the host.
+/// Every address of the host, of both families; of one where the host has no IPv6.
 pub(super) fn everywhere() -> Vec<IpAddr> {
-    vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)]
+    let both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+    // A socket of `::` takes IPv4 too, unless the host says otherwise (net.ipv6.bindv6only).
+    let only = std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only");
+    match std::net::TcpListener::bind(both) {
+        Ok(_) if only.is_ok_and(|only| only.trim() == "0") => vec![both.ip()],
+        Ok(_) => vec![Ipv4Addr::UNSPECIFIED.into(), both.ip()],
+        Err(_) => vec![Ipv4Addr::UNSPECIFIED.into()],
+    }
 }
 
 async fn serve(mut news: watch::Receiver<BTreeSet<SocketAddr>>, pages: Arc<dyn Pages>) {

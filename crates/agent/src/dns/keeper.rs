@@ -216,13 +216,15 @@ fn failures(prober: &Prober) -> Vec<String> {
 /// The cluster's domain in a configuration, if it has one.
 fn domain(config: &Config) -> Option<String> {
     let zones = config.blocks.iter().filter_map(|block| block.kubernetes.as_ref()).flat_map(|k| &k.zones);
-    let mut forward = zones.map(ToString::to_string).filter(|zone| !zone.ends_with(".arpa."));
-    forward.next()
+    let mut forward = zones.filter(|zone| !zone.as_ref().is_reverse());
+    forward.next().map(ToString::to_string)
 }
 
 /// A query for the version of the schema, which every cluster domain has.
 fn probe(domain: &str) -> Result<Vec<u8>> {
-    let name: Name = format!("{PROBE}.{domain}").parse().context("the probe's name")?;
+    // The root's own text is a dot.
+    let name: Name =
+        format!("{PROBE}.{}", domain.trim_start_matches('.')).parse().context("the probe's name")?;
     let mut query = Vec::new();
     dns_wire::ask(&mut query, 0, name.as_ref(), rtype::TXT, class::IN, false, false, false, 1232);
     Ok(query)

@@ -1,13 +1,10 @@
 //! `kubernetes`.
 
-use dns_wire::Name;
-
 use crate::place::Problem;
 use crate::read::args::zones_or;
 use crate::read::context::{Context, Outcome};
 use crate::read::selector;
 use crate::syntax::Directive;
-use crate::text::lower_name;
 use crate::types::{Block, Kubernetes, PodNames};
 
 /// Options about the API server: ours is configured for the whole program.
@@ -24,7 +21,7 @@ const OF_THE_API: &[&str] = &[
 /// `kubernetes [ZONES...] { ... }`.
 pub fn read(context: &mut Context<'_>, block: &mut Block, directive: &Directive) -> Outcome {
     let mut kubernetes = Kubernetes::new(zones_or(&directive.args, &block.zones)?);
-    if kubernetes.zones.iter().all(is_reverse) {
+    if kubernetes.zones.iter().all(|zone| zone.as_ref().is_reverse()) {
         return Err(directive.problem("at least one zone must not be a reverse zone"));
     }
     context.options(directive, |context, option| read_option(context, &mut kubernetes, directive, option));
@@ -120,11 +117,4 @@ fn ignore(option: &Directive) -> Result<bool, Problem> {
         "empty_service" => Ok(true),
         other => Err(what.problem(format!("ignore: {other} is not empty_service"))),
     }
-}
-
-fn is_reverse(zone: &Name) -> bool {
-    ["in-addr.arpa.", "ip6.arpa."]
-        .iter()
-        .filter_map(|text| lower_name(text))
-        .any(|arpa| zone.as_ref().ends_with(arpa.as_ref()))
 }

@@ -40,7 +40,7 @@ impl<'w> Writer<'w, '_> {
     /// Services with this external address, in the first zone that is not reverse.
     fn outside_pointer(&mut self, external: &'w External, ip: IpAddr) {
         let mut zones = external.zones.iter().map(dns_wire::Name::as_ref);
-        let Some(zone) = zones.find(|zone| !crate::arpa::is_reverse(*zone)) else { return };
+        let Some(zone) = zones.find(|zone| !zone.is_reverse()) else { return };
         for object in self.scope.externals_at(ip) {
             self.target(&object, None, zone);
         }

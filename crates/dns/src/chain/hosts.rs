@@ -55,7 +55,7 @@ impl Table {
     pub(crate) fn answer(&self, name: NameRef<'_>, qtype: u16, reply: &mut Reply<'_>) -> Found {
         let is_covered = covers(&self.settings.zones, name);
         // As in CoreDNS: reverse zones need not be listed, and addresses that it does not have are left to others.
-        let is_pointer = qtype == rtype::PTR || super::arpa::address_of(name).is_some();
+        let is_pointer = qtype == rtype::PTR || name.reverse_address().is_some();
         if !is_covered && qtype != rtype::PTR {
             return Found::Pass;
         }
@@ -87,7 +87,7 @@ impl Table {
     }
 
     fn pointers(&self, name: NameRef<'_>) -> Option<&[Name]> {
-        let address = super::arpa::address_of(name)?;
+        let address = name.reverse_address()?;
         self.names.get(&address).map(Vec::as_slice)
     }
 

@@ -7,7 +7,6 @@
 //! ```
 
 pub(crate) mod acl;
-pub(crate) mod arpa;
 mod compile;
 mod groups;
 pub(crate) mod hosts;

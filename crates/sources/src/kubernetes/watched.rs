@@ -24,7 +24,7 @@ pub const WATCHED: &[Watched] = &[
     Watched { required: true, ..watched("", "nodes") },
     watched("networking.k8s.io", "servicecidrs"),
     watched("", "namespaces"),
-    // Only where DNS is asked for pod names, or for search by the server.
+    // Only where DNS is asked for pod names or for search by the server, or intercepts, which a pod may opt out of.
     watched("", "pods"),
     // Only where DNS serves a cluster set.
     Watched { versions: &["v1alpha1", "v1beta1"], ..watched("multicluster.x-k8s.io", "serviceimports") },

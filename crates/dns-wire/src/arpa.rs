@@ -2,23 +2,28 @@
 
 use std::net::IpAddr;
 
-use dns_wire::NameRef;
+use crate::NameRef;
 
 const V4: &[u8] = b"\x07in-addr\x04arpa\0";
 const V6: &[u8] = b"\x03ip6\x04arpa\0";
 
-/// Whether a zone is `in-addr.arpa.`, `ip6.arpa.` or below one of them.
-pub(crate) fn is_reverse(zone: NameRef<'_>) -> bool {
-    labels_of(zone, V4).or_else(|| labels_of(zone, V6)).is_some()
+impl NameRef<'_> {
+    /// Whether it is `in-addr.arpa.`, `ip6.arpa.` or below one of them.
+    #[must_use]
+    pub fn is_reverse(self) -> bool {
+        labels_of(self, V4).or_else(|| labels_of(self, V6)).is_some()
+    }
+
+    /// The address of a whole reverse name: `4.3.2.1.in-addr.arpa.` is 1.2.3.4, with 32 nibbles under `ip6.arpa.` for
+    /// IPv6. `None` for any other name, and for other spellings of an octet (`04`): only one has the record.
+    #[must_use]
+    pub fn reverse_address(self) -> Option<IpAddr> {
+        v4(self).or_else(|| v6(self))
+    }
 }
 
 fn labels_of<'a>(name: NameRef<'a>, tree: &'static [u8]) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
     name.labels_below(NameRef::read(tree)?)
-}
-
-/// The address of a whole reverse name.
-pub(crate) fn address(name: NameRef<'_>) -> Option<IpAddr> {
-    v4(name).or_else(|| v6(name))
 }
 
 fn v4(name: NameRef<'_>) -> Option<IpAddr> {
@@ -53,7 +58,21 @@ fn nibble(label: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #[test]
+    fn zones_of_the_reverse_trees() {
+        for (name, reverse) in [
+            ("in-addr.arpa.", true),
+            ("10.IN-ADDR.ARPA.", true),
+            ("8.b.d.ip6.arpa.", true),
+            ("arpa.", false),
+            ("cluster.home.arpa.", false),
+            ("xin-addr.arpa.", false),
+            (".", false),
+        ] {
+            let name: crate::Name = name.parse().unwrap();
+            assert_eq!(name.as_ref().is_reverse(), reverse, "{name}");
+        }
+    }
 
     #[test]
     fn whole_reverse_names_are_addresses() {
@@ -70,9 +89,9 @@ mod tests {
             ("1.10.96.10.cluster.local", None),
         ];
         for (name, want) in table {
-            let name: dns_wire::Name = name.parse().unwrap();
+            let name: crate::Name = name.parse().unwrap();
             let want = want.map(|ip| ip.parse().unwrap());
-            assert_eq!(address(name.as_ref()), want, "{name}");
+            assert_eq!(name.as_ref().reverse_address(), want, "{name}");
         }
     }
 }
