@@ -19,8 +19,8 @@ pub(crate) fn decide(acls: &[Acl], name: NameRef<'_>, qtype: u16, from: IpAddr) 
         });
         matching.map(|rule| rule.action)
     });
-    // Each `acl` is a plugin of its own: what one lets pass, the next may still block.
-    decisions.find(|action| *action != AclAction::Allow).unwrap_or(AclAction::Allow)
+    // The `acl` blocks of a server block are one list, as in CoreDNS: an explicit allow ends it.
+    decisions.next().unwrap_or(AclAction::Allow)
 }
 
 /// Counts a decision of a block that has rules.
@@ -80,7 +80,8 @@ mod tests {
             ("a.example.org.", rtype::A, "fd00::1", AclAction::Block),
             ("a.example.org.", rtype::A, "192.0.2.1", AclAction::Allow),
             ("example.net.", rtype::A, "10.2.2.3", AclAction::Allow),
-            ("a.example.org.", rtype::ANY, "10.1.2.3", AclAction::Drop),
+            ("a.example.org.", rtype::ANY, "10.1.2.3", AclAction::Allow),
+            ("a.example.org.", rtype::ANY, "192.0.2.1", AclAction::Drop),
         ] {
             let name: Name = name.parse().unwrap();
             let action = decide(&acls, name.as_ref(), qtype, from.parse().unwrap());
