@@ -172,7 +172,6 @@ const IN_IPVS: &[(&str, &[Test])] = &[
     ("node", ipvs::node::TESTS),
     ("lifecycle", ipvs::lifecycle::TESTS),
     ("tamper", ipvs::tamper::TESTS),
-    ("dns", dns::program::ipvs::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode ipvs too.
@@ -193,6 +192,8 @@ const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
     ("configuration", configuration::TESTS),
     ("bad-input", bad_input::TESTS),
     ("duties", duties::TESTS),
+    ("dns", dns::program::TESTS),
+    ("dns", dns::program::falls::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode iptables too, with each variant.

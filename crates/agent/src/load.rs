@@ -21,7 +21,7 @@ pub(crate) struct Offline {
 /// Reads everything. Problems of objects are returned, not fatal: each hurts only its object.
 pub(crate) fn load(args: &OfflineArgs) -> Result<Offline> {
     let settings = load_once(&args.proxy, &TowpathFlags::default())?;
-    let config = proxy_config(&settings.proxy, modes::offline(&settings));
+    let config = proxy_config(&settings, modes::offline(&settings));
     let mut store = Store::new(node(args, &settings)?);
     let mut touched = Touched::default();
     store.set_bind_address(settings.proxy.primary_ip(), &mut touched);

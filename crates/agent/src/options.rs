@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use config::{KubeProxyConfiguration, LocalMode, NodePortAddress, ProxyMode, Settings};
+use model::NamespacedName;
 use netlink::ipvs::Timeouts;
 use resolve::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 
@@ -11,7 +12,9 @@ use resolve::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 const NODE_HINTS: &str = "PreferSameTrafficDistribution";
 
 /// The meaning of the settings in a mode.
-pub(crate) fn proxy_config(settings: &KubeProxyConfiguration, mode: Mode) -> ProxyConfig {
+pub(crate) fn proxy_config(settings: &Settings, mode: Mode) -> ProxyConfig {
+    let dns = &settings.towpath.dns;
+    let settings = &settings.proxy;
     let of_mode = settings.mode_settings(proxy_mode(mode));
     ProxyConfig {
         mode,
@@ -22,6 +25,10 @@ pub(crate) fn proxy_config(settings: &KubeProxyConfiguration, mode: Mode) -> Pro
         masquerade_bit: of_mode.masquerade_bit,
         node_hints: settings.gate(NODE_HINTS).unwrap_or(true),
         scheduler: settings.ipvs_scheduler(),
+        by_rules: dns
+            .service_name()
+            .filter(|_| dns.intercept)
+            .map(|(namespace, name)| NamespacedName::new(namespace, name)),
     }
 }
 
@@ -94,6 +101,6 @@ mod tests {
         assert_eq!((own.drain, own.strict_arp), (Duration::from_secs(20), true));
         assert_eq!(own.timeouts, Timeouts { tcp: 90, tcp_fin: 0, udp: 0 });
         assert!(own.adopt.is_empty());
-        assert_eq!(proxy_config(&settings.proxy, Mode::Ipvs).scheduler.as_str(), "lc");
+        assert_eq!(proxy_config(&settings, Mode::Ipvs).scheduler.as_str(), "lc");
     }
 }

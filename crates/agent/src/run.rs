@@ -91,7 +91,7 @@ struct Agent {
 impl Agent {
     fn prepare(args: &RunArgs, settings: Settings) -> Result<Self> {
         let modes::Chosen { opened, why } = modes::choose(&settings)?;
-        let config = proxy_config(&settings.proxy, opened.place().mode());
+        let config = proxy_config(&settings, opened.place().mode());
         let node = settings::node_name(&settings)?;
         let needs = dns::needs(&settings);
         let objects = Objects::open(&settings, &args.proxy, &node, needs)?;
@@ -130,7 +130,7 @@ impl Agent {
         let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
-        let keeper = keep_dns(prepared, &board);
+        let keeper = keep_dns(prepared);
         let (stopper, stop) = stop_pair()?;
         let api = objects.stats();
         let sources = source::start(objects, addresses, &to_sync, &stop)?;
@@ -186,8 +186,8 @@ impl Agent {
 }
 
 /// Has DNS work; where it is off or cannot, what an earlier run has left of it goes.
-fn keep_dns(prepared: Option<Prepared>, board: &Arc<Board>) -> Option<JoinHandle<()>> {
-    match prepared.map(|prepared| prepared.start(Arc::clone(board))) {
+fn keep_dns(prepared: Option<Prepared>) -> Option<JoinHandle<()>> {
+    match prepared.map(|prepared| prepared.start()) {
         Some(Ok(thread)) => return Some(thread),
         Some(Err(error)) => tracing::error!("DNS is not served until towpath is started anew: {error:#}"),
         None => {}

@@ -450,7 +450,7 @@ impl SyncLoop {
 
 /// Gives an engine other settings; its mode stays.
 pub(crate) fn set(engine: &mut dyn Driver, settings: &Settings) {
-    engine.set_config(proxy_config(&settings.proxy, engine.config().mode));
+    engine.set_config(proxy_config(settings, engine.config().mode));
     engine.set_bind_address(settings.proxy.primary_ip());
     engine.set_own(settings);
     // Settings of the kernel may have changed with them.

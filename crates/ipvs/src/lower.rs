@@ -6,8 +6,12 @@ use resolve::{Decision, Route, VipKind};
 use crate::front::Front;
 use crate::objects::{Choice, Key, Server, Value, record};
 
-/// The objects of one Route beside its rules.
+/// The objects of one Route beside its rules. Of one that is balanced by rules there are none: its packets are translated
+/// before they need a route.
 pub fn lower(front: &Front, route: &Route) -> Vec<(Key, Value)> {
+    if route.by_rules {
+        return Vec::new();
+    }
     let mut lowering = Lowering { front, route, out: Vec::new() };
     for vip in &route.vips {
         let decision = if vip.kind == VipKind::ClusterIp { &route.internal } else { &route.external };

@@ -53,6 +53,7 @@ fn route(vips: &[(&str, VipKind)], node_port: Option<u16>, internal: &[u8], exte
         serving: Arc::default(),
         health_check_port: None,
         balance: Balance::default(),
+        by_rules: false,
     }
 }
 
@@ -136,4 +137,12 @@ fn a_service_says_how_its_connections_are_spread() {
         "-a -t 10.96.0.1:80 -r 10.244.0.6:8080 -m -w 9",
     ];
     assert_eq!(lines(&route), want);
+}
+
+#[test]
+fn what_is_balanced_by_rules_has_no_virtual_server_and_needs_no_route() {
+    let vips = [("10.96.0.1", VipKind::ClusterIp), ("1.2.3.4", VipKind::LoadBalancer)];
+    let route = route(&vips, Some(30080), &[1, 2], &[1]);
+    assert!(!lower(&front(), &route).is_empty());
+    assert_eq!(lower(&front(), &Route { by_rules: true, ..route }), []);
 }

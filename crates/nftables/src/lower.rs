@@ -102,7 +102,7 @@ impl Lowering<'_> {
     /// A frontend that treats all sources alike.
     fn plain(&mut self, front: Front, decision: &Decision, masquerade: bool) {
         let maps = front.maps();
-        let by = if self.style == Style::Ipvs { By::Ipvs } else { By::Us(0) };
+        let by = if self.leaves_to_ipvs() { By::Ipvs } else { By::Us(0) };
         match self.target(front, decision, by, masquerade) {
             Some(target) => self.verdict(maps.main, front, target),
             None => self.idle(front, decision),
@@ -138,11 +138,15 @@ impl Lowering<'_> {
     /// list for each frontend, that of everybody else.
     fn who_chooses(&self, all: &Decision) -> (By, By) {
         let same = all.endpoints() == self.route.external.endpoints();
-        match self.style {
-            Style::Dnat => (By::Us(0), By::Us(1)),
-            Style::Ipvs if same => (By::Ipvs, By::Ipvs),
-            Style::Ipvs => (By::Ipvs, By::Us(1)),
+        match self.leaves_to_ipvs() {
+            false => (By::Us(0), By::Us(1)),
+            true if same => (By::Ipvs, By::Ipvs),
+            true => (By::Ipvs, By::Us(1)),
         }
+    }
+
+    fn leaves_to_ipvs(&self) -> bool {
+        self.style == Style::Ipvs && !self.route.by_rules
     }
 
     /// The chain that chooses among the decision's endpoints, or leaves that to IPVS.

@@ -1,7 +1,7 @@
 //! The settings that change what a Service means.
 
 use ipnet::IpNet;
-use model::Scheduler;
+use model::{NamespacedName, Scheduler};
 
 /// The dataplane, where behaviour differs between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,6 +78,9 @@ pub struct ProxyConfig {
     pub node_hints: bool,
     /// Mode ipvs: the scheduler of Services that name none (`--ipvs-scheduler`).
     pub scheduler: Scheduler,
+    /// Mode ipvs: the Service whose VIPs have no virtual servers, since a server on this node answers there now and then.
+    /// nf_tables translates its connections.
+    pub by_rules: Option<NamespacedName>,
 }
 
 impl Default for ProxyConfig {
@@ -91,6 +94,7 @@ impl Default for ProxyConfig {
             masquerade_bit: 14,
             node_hints: true,
             scheduler: Scheduler::default(),
+            by_rules: None,
         }
     }
 }

@@ -236,7 +236,10 @@ impl<'a> Ask<'a> {
         let count = format!("one of {} endpoints", list.len());
         let is_cluster_ip = |ip| route.vips.iter().any(|vip| vip.ip == ip && vip.kind == VipKind::ClusterIp);
         let internal = matches!(key, FrontendKey::Vip { ip, .. } if is_cluster_ip(ip));
-        if self.config.mode != Mode::Ipvs || (!internal && route.external.endpoints() != list) {
+        if self.config.mode != Mode::Ipvs
+            || route.by_rules
+            || (!internal && route.external.endpoints() != list)
+        {
             return count;
         }
         format!("{count}, by scheduler {}", route.balance.scheduler.unwrap_or(self.config.scheduler))

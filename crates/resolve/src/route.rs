@@ -87,6 +87,8 @@ pub struct Route {
     pub health_check_port: Option<u16>,
     /// How its connections are spread, as the Service asks for it (mode ipvs); the same in all its Routes.
     pub balance: Balance,
+    /// Its endpoints are chosen by rules in mode ipvs too; the same in all its Routes.
+    pub by_rules: bool,
 }
 
 impl Route {
@@ -175,6 +177,7 @@ fn route(
         serving: serving(&found),
         health_check_port: service.has_health_check().then_some(service.health_check_node_port),
         balance: service.balance.clone(),
+        by_rules: config.by_rules.as_ref() == Some(&service.name),
     }
 }
 

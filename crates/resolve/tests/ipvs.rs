@@ -186,3 +186,20 @@ fn a_change_of_the_balance_alone_touches_the_service_and_reaches_its_routes() {
         assert!(!routes.is_empty() && routes.iter().all(|route| route.balance == balance), "{balance:?}");
     }
 }
+
+/// A server on this node may answer at the VIPs of one Service: IPVS would keep packets from it.
+#[test]
+fn one_service_may_be_balanced_by_rules() {
+    let store = store(service(), HERE_AND_THERE);
+    for (by_rules, scheduler) in
+        [(None, true), (Some(NamespacedName::new("shop", "other")), true), (Some(name()), false)]
+    {
+        let config = ProxyConfig { mode: Mode::Ipvs, by_rules: by_rules.clone(), ..ProxyConfig::default() };
+        let routes = resolve(&store, &config, &name()).routes;
+        assert!(routes.iter().all(|route| route.by_rules != scheduler), "{by_rules:?}");
+        let to = EndpointAddr { ip: ip("10.96.0.20"), port: 80 };
+        let packet = Packet { from: ip(POD), interface: None, to, protocol: Protocol::Tcp };
+        let reason = explain(&store, &config, &packet).reason;
+        assert_eq!(reason.contains("by scheduler"), scheduler, "{reason}");
+    }
+}

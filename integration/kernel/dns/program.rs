@@ -8,7 +8,6 @@
 pub(crate) mod config;
 pub(crate) mod falls;
 pub(crate) mod fresh;
-pub(crate) mod ipvs;
 mod pods;
 pub(crate) mod resolvers;
 pub(crate) mod start;

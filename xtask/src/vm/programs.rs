@@ -108,6 +108,20 @@ const TABLE: &[Row] = &[
     ("towpath-integration", "kernel", &["foreign::ipvs::"], 60, "mode ipvs: virtual servers of others", &[]),
     ("towpath-integration", "kernel", &["policies::ipvs::"], 25, "mode ipvs: traffic policies", &[]),
     ("towpath-integration", "kernel", &["tamper::ipvs::"], 100, "mode ipvs: repair", &[]),
+    (
+        "towpath-integration",
+        "kernel",
+        &["dns::ipvs::"],
+        120,
+        "mode ipvs: DNS on the node",
+        &[
+            ("under_load", "a thousand queries a second are more than the emulator carries"),
+            (
+                "cleanup_and_a_start_without_it",
+                "the emulator stands still for longer than the 0.9 s for which an answer keeps the interception up",
+            ),
+        ],
+    ),
     ("towpath-integration", "kernel", &["lifecycle::ipvs::"], 100, "mode ipvs: start, restart, cleanup", &[]),
     (
         "towpath-integration",

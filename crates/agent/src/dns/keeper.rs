@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 use dns_config::{Config, SystemEnv};
 use dns_node::{DnsNode, PORT, Prober, Wanted};
 use dns_wire::{Name, class, rtype};
-use resolve::Mode;
 
 use super::configuration::{Origin, Reading};
 use super::files::Followed;
@@ -18,7 +17,6 @@ use super::http::Endpoints;
 use super::needs::lacking;
 use super::node::{Dns, State, lock, origin};
 use super::{is_stale, is_synced};
-use crate::board::Board;
 
 /// How often the node is compared with what it should be, and what failed is tried again.
 const LOOK: Duration = Duration::from_secs(5);
@@ -31,7 +29,6 @@ const PROBE: &str = "dns-version";
 
 pub(super) struct Keeper {
     dns: Arc<Dns>,
-    board: Arc<Board>,
     files: Followed,
     endpoints: Endpoints,
     origin: Origin,
@@ -44,12 +41,12 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(dns: Arc<Dns>, files: Followed, board: Arc<Board>) -> Result<Self> {
+    pub(super) fn new(dns: Arc<Dns>, files: Followed) -> Result<Self> {
         let endpoints = Endpoints::start(Arc::clone(&dns.server))?;
         let origin = origin(&dns.settings);
         let (node, prober) = (DnsNode::open()?, Prober::start(&probe(&dns.settings.cluster_domain)?)?);
         let (config, configured, since) = (Config::default(), false, Instant::now());
-        Ok(Self { dns, board, files, endpoints, origin, config, configured, node, prober, since })
+        Ok(Self { dns, files, endpoints, origin, config, configured, node, prober, since })
     }
 
     /// Works until told to end.
@@ -130,15 +127,11 @@ impl Keeper {
                 "--dns-listen names an address of the cluster's DNS Service, which is left out: use --dns-intercept".into(),
             );
         }
-        let obstacle = self.obstacle();
         let mut state = lock(&self.dns.state);
-        if state.obstacle != obstacle {
-            obstacle.iter().for_each(|why| tracing::warn!("DNS: not intercepted: {why}"));
-        }
         if state.troubles != troubles {
             troubles.iter().for_each(|trouble| tracing::error!("DNS: {trouble}; trying again every 5 s"));
         }
-        *state = State { troubles, wanted, obstacle, probes: failures(&self.prober), ..state.clone() };
+        *state = State { troubles, wanted, probes: failures(&self.prober), ..state.clone() };
     }
 
     /// Opens and closes sockets; what went wrong.
@@ -173,25 +166,13 @@ impl Keeper {
         let all_vips = watched.vips();
         // A VIP that were given to the node would have no way back to the CoreDNS pods: it can only be intercepted.
         let listen = self.dns.settings.listen.iter().copied().filter(|ip| !all_vips.contains(ip)).collect();
-        let vips = if self.intercepts() { all_vips } else { Vec::new() };
+        let vips = if self.dns.settings.intercept { all_vips } else { Vec::new() };
         Wanted {
             listen,
             intercept: vips,
             opted_out: watched.opted_out(),
             node: lock(&self.dns.primaries).clone(),
         }
-    }
-
-    /// Whether the DNS Service is to be answered here.
-    fn intercepts(&self) -> bool {
-        self.dns.settings.intercept && self.obstacle().is_none()
-    }
-
-    /// Why nothing can be intercepted that is to be.
-    fn obstacle(&self) -> Option<String> {
-        let in_vain = self.dns.settings.intercept && self.board.state().mode == Mode::Ipvs;
-        in_vain
-            .then(|| "mode ipvs: IPVS takes packets to VIPs before any socket; use --dns-listen".to_owned())
     }
 
     /// Leads packets away first, then answers what has come.

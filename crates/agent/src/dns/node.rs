@@ -56,8 +56,6 @@ pub(super) struct State {
     pub(super) notes: Vec<String>,
     /// What is wanted of the node.
     pub(super) wanted: Wanted,
-    /// Why nothing can be intercepted that is to be.
-    pub(super) obstacle: Option<String>,
     /// Probes that fail, a line each.
     pub(super) probes: Vec<String>,
 }
@@ -122,8 +120,8 @@ impl Prepared {
     }
 
     /// Begins to work. The thread ends after [`Dns::end`].
-    pub(crate) fn start(self, board: Arc<Board>) -> Result<JoinHandle<()>> {
-        let keeper = Keeper::new(self.dns, self.files, board)?;
+    pub(crate) fn start(self) -> Result<JoinHandle<()>> {
+        let keeper = Keeper::new(self.dns, self.files)?;
         Ok(thread::Builder::new().name("dns-node".into()).spawn(move || keeper.run())?)
     }
 }
@@ -222,11 +220,10 @@ impl Dns {
         );
         let intercepted = intercepted().into_iter().map(|(vip, protocol)| format!("{vip}/{protocol}"));
         let _ = writeln!(out, "intercepted: {}", intercepted.collect::<Vec<_>>().join(" "));
-        let obstacle = state.obstacle.iter().map(|why| format!("not intercepted: {why}"));
         let errors = state.config_error.iter().map(|error| format!("configuration not in force: {error}"));
         let notes = state.notes.iter().map(|note| format!("configuration: {note}"));
         let troubles = state.troubles.into_iter().chain(state.probes);
-        errors.chain(obstacle).chain(troubles).chain(notes).for_each(|line| out += &format!("{line}\n"));
+        errors.chain(troubles).chain(notes).for_each(|line| out += &format!("{line}\n"));
         out
     }
 }

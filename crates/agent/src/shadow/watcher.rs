@@ -150,7 +150,7 @@ impl Watcher {
         let known = self.reader.take().filter(|(of, _)| *of == place);
         let (_, reader) = self.reader.insert(known.unwrap_or_else(|| (place, Reader::new(place))));
         let programmed = reader.read()?;
-        let config = proxy_config(&self.settings.proxy, place.mode());
+        let config = proxy_config(&self.settings, place.mode());
         let mut expected = Expected::new(place.mode());
         for (name, _) in self.store.entries() {
             expected.add(&resolve(&self.store, &config, name));

@@ -31,7 +31,7 @@ impl SyncLoop {
             tracing::info!("{place} stays in force");
             return;
         }
-        let config = proxy_config(&settings.proxy, place.mode());
+        let config = proxy_config(settings, place.mode());
         warnings(&config).iter().for_each(|warning| tracing::warn!("{warning}"));
         tracing::info!("moving from {} to {place}", self.engine.place());
         let mut next = opened.engine(self.engine.handover(), config);
