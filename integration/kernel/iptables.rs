@@ -173,8 +173,3 @@ fn rules_name_services() -> Result<()> {
         Ok(())
     })
 }
-
-/// Whether this backend is the one of x_tables.
-fn is_legacy() -> bool {
-    crate::backend::current().is_some_and(|backend| backend.name == LEGACY.name)
-}

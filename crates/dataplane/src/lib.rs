@@ -14,6 +14,7 @@
 mod engine;
 mod flows;
 mod ledger;
+mod pace;
 mod place;
 mod plan;
 mod start;
@@ -21,6 +22,7 @@ mod start;
 pub use engine::{Engine, FullReport, SyncReport, conflict_problem};
 pub use flows::{FlowCheck, FlowTracker};
 pub use ledger::Ledger;
+pub use pace::Pace;
 pub use place::place;
 pub use plan::{Plan, Step, Summary};
 pub use start::Start;

@@ -30,7 +30,7 @@ pub struct Kernel {
 impl Kernel {
     /// Nothing is read yet.
     pub fn new(tools: Tools, families: Vec<IpFamily>) -> Self {
-        let (watch, shadow) = (Watch::new(tools.variant()), Shadow::default());
+        let (watch, shadow) = (Watch::new(&tools), Shadow::default());
         Self { tools, families, shadow, stuck: Stuck::default(), watch, probed: false, reads_only: false }
     }
 
@@ -67,8 +67,8 @@ impl Kernel {
         if !self.reads_only {
             let tools = &self.tools;
             self.stuck.retry(|place| tools.restore(place.family, &deletion(place)).is_ok());
+            self.watch.know();
         }
-        self.watch.know(self.tools.variant());
         let (mut objects, mut unread) = (FxHashMap::default(), Vec::new());
         for family in self.families.clone() {
             for table in Table::ALL {
@@ -101,14 +101,14 @@ impl Kernel {
 
     /// Makes the tables follow the steps.
     pub fn apply(&mut self, mut steps: Vec<KeyStep>) -> Result<Vec<Refusal>, ApplyError> {
-        let variant = self.tools.variant();
-        let touched = self.watch.is_touched(variant);
+        let touched = self.watch.is_touched_now();
         self.stuck.want(&steps);
         let mut commits = 0;
         if !self.shadow.is_read() {
             let cut = unread::cut_jumps(&self.shadow, &mut steps);
             commits = cut.map_err(ApplyError::new("cannot write the jumps from built-in chains"))?;
         }
+        let places: Vec<Place> = steps.iter().map(|(key, _)| key.place.clone()).collect();
         let tools = &self.tools;
         let restore = |family: IpFamily, text: &str| tools.restore(family, text);
         let shadow = &mut self.shadow;
@@ -116,7 +116,7 @@ impl Kernel {
         let refusals = writer.apply(steps)?;
         let commits = (!writer.repeats).then_some(writer.commits);
         let stuck = writer.stuck;
-        self.watch.wrote(variant, touched, commits);
+        self.watch.wrote(touched, commits, &places);
         self.keep(stuck);
         Ok(refusals)
     }
@@ -139,13 +139,12 @@ impl Kernel {
     /// Whether somebody else may have changed what is ours. Where a table cannot be read, a closer look tells what is
     /// missing; everything is compared from time to time.
     pub fn is_touched(&mut self) -> bool {
-        let variant = self.tools.variant();
-        let touched = self.watch.is_touched(variant);
+        let touched = self.watch.is_touched();
         if !touched || self.shadow.is_read() || self.watch.is_old() {
             return touched;
         }
         let (shadow, families) = (&self.shadow, &self.families);
-        self.watch.is_wrong(variant, || unread::is_lacking(shadow, families).unwrap_or(true))
+        self.watch.is_wrong(|| unread::is_lacking(shadow, families).unwrap_or(true))
     }
 
     /// Nothing of ours is there any more.

@@ -1,102 +1,84 @@
-//! Whether somebody else has changed the tables, without reading them.
+//! Whether somebody else has changed what is ours, without comparing everything.
+//!
+//! The legacy variant has a digest of each chain of ours (`legacy`), the nf_tables variant the ruleset's generation
+//! (`generation`).
 
-use std::time::{Duration, Instant};
+mod generation;
+mod legacy;
 
-use model::IpFamily;
-use netlink::{Socket, nft, xt};
-use xtables::Variant;
+use xtables::{Tools, Variant};
 
-use crate::names::Table;
-
-/// The look of the legacy variant does not see a rule that is replaced by one of the same size; that at a table which
-/// cannot be read sees only chains.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::names::Place;
+use generation::Generation;
+use legacy::Legacy;
 
 /// Remembers how the tables looked when we last knew what is in them.
 #[derive(Debug)]
-pub struct Watch {
-    socket: Option<Socket>,
-    seen: Look,
-    since: Instant,
-    /// What a closer look has found to be as it should.
-    passed: Look,
-}
-
-/// What a cheap look shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Look {
-    /// Nothing was known yet, or nothing can be known.
-    Nothing,
-    /// The nf_tables ruleset's generation.
-    Generation(u32),
-    /// Entries and bytes of each legacy table.
-    Sizes(Vec<Option<xt::TableInfo>>),
+pub enum Watch {
+    /// Of the legacy variant.
+    Legacy(Box<Legacy>),
+    /// Of the nf_tables variant.
+    Nft(Generation),
 }
 
 impl Watch {
     /// Watches the tables of one variant.
-    pub fn new(variant: Variant) -> Self {
-        let socket = match variant {
-            Variant::Nft => Socket::open(nft::NETLINK_NETFILTER).ok(),
-            Variant::Legacy => None,
-        };
-        Self { socket, seen: Look::Nothing, since: Instant::now(), passed: Look::Nothing }
-    }
-
-    /// Whether somebody else may have changed something since [`Watch::know`].
-    pub fn is_touched(&mut self, variant: Variant) -> bool {
-        let late = variant == Variant::Legacy && self.is_old();
-        let now = self.look(variant);
-        late || now == Look::Nothing || now != self.seen
-    }
-
-    /// Whether the tables were not read for a time.
-    pub fn is_old(&self) -> bool {
-        self.since.elapsed() >= LIMIT
-    }
-
-    /// Looks closer if there is something new since it was last done. Whether something is wrong then.
-    pub fn is_wrong(&mut self, variant: Variant, look_closer: impl FnOnce() -> bool) -> bool {
-        let now = self.look(variant);
-        let wrong = (now == Look::Nothing || now != self.passed) && look_closer();
-        if !wrong {
-            self.passed = now;
+    pub fn new(tools: &Tools) -> Self {
+        match tools.variant() {
+            Variant::Legacy => Watch::Legacy(Box::new(Legacy::new(tools))),
+            Variant::Nft => Watch::Nft(Generation::open()),
         }
-        wrong
+    }
+
+    /// Whether somebody else may have changed something since [`Watch::know`]. A look that costs much is put off, if it
+    /// comes too often.
+    pub fn is_touched(&mut self) -> bool {
+        match self {
+            Watch::Legacy(legacy) => legacy.is_touched(false),
+            Watch::Nft(generation) => generation.is_touched(),
+        }
+    }
+
+    /// The same right before a plan is written, which costs more than any look.
+    pub fn is_touched_now(&mut self) -> bool {
+        match self {
+            Watch::Legacy(legacy) => legacy.is_touched(true),
+            Watch::Nft(generation) => generation.is_touched(),
+        }
     }
 
     /// Called before the tables are read.
-    pub fn know(&mut self, variant: Variant) {
-        self.seen = self.look(variant);
-        self.since = Instant::now();
-    }
-
-    /// Called after a plan of ours that moved the generation by `commits` (`None`: unknown, since something was
-    /// refused), and that was begun in the state that [`Watch::is_touched`] tells of. If anything does not fit, somebody
-    /// else was there too, and what is known stays old.
-    pub fn wrote(&mut self, variant: Variant, touched_before: bool, commits: Option<u32>) {
-        let now = self.look(variant);
-        let fits = match (&self.seen, &now, commits) {
-            (Look::Generation(before), Look::Generation(now), Some(n)) => before.wrapping_add(n) == *now,
-            _ => true,
-        };
-        if fits && !touched_before {
-            self.seen = now;
+    pub fn know(&mut self) {
+        match self {
+            Watch::Legacy(legacy) => legacy.know(),
+            Watch::Nft(generation) => generation.know(),
         }
     }
 
-    fn look(&mut self, variant: Variant) -> Look {
-        let look = match (variant, self.socket.as_mut()) {
-            (Variant::Legacy, _) => sizes(),
-            (Variant::Nft, Some(socket)) => nft::generation(socket).ok().map(Look::Generation),
-            (Variant::Nft, None) => None,
-        };
-        look.unwrap_or(Look::Nothing)
+    /// Whether the tables were not read for so long that it is to be done for its own sake: of what cannot be read, others
+    /// may have changed more than a closer look tells.
+    pub fn is_old(&self) -> bool {
+        match self {
+            Watch::Legacy(_) => false,
+            Watch::Nft(generation) => generation.is_old(),
+        }
     }
-}
 
-fn sizes() -> Option<Look> {
-    let tables = IpFamily::ALL.into_iter().flat_map(|family| Table::ALL.map(|table| (family, table)));
-    let infos = tables.map(|(family, table)| xt::info(family == IpFamily::V6, table.as_str()));
-    infos.collect::<Result<Vec<_>, _>>().ok().map(Look::Sizes)
+    /// Looks closer if there is something new since it was last done. Whether something is wrong then.
+    pub fn is_wrong(&mut self, look_closer: impl FnOnce() -> bool) -> bool {
+        match self {
+            Watch::Legacy(_) => look_closer(),
+            Watch::Nft(generation) => generation.is_wrong(look_closer),
+        }
+    }
+
+    /// Called after a plan of ours that wrote to these chains, in so many `commits` (`None`: unknown, since something was
+    /// refused), and that was begun in the state that [`Watch::is_touched_now`] told of. If anything does not fit, somebody
+    /// else was there too, and what is known stays old.
+    pub fn wrote(&mut self, touched_before: bool, commits: Option<u32>, places: &[Place]) {
+        match self {
+            Watch::Legacy(legacy) => legacy.wrote(touched_before, places),
+            Watch::Nft(generation) => generation.wrote(touched_before, commits),
+        }
+    }
 }

@@ -78,6 +78,44 @@ fn a_changed_chain_is_repaired() {
     });
 }
 
+/// The legacy variant: a look tells ours from theirs, and one rule from another of its size.
+#[test]
+fn what_others_do_in_chains_of_theirs_is_no_news_and_an_equal_size_is_no_excuse() {
+    each_variant(|world| {
+        if world.variant == Variant::Nft {
+            return;
+        }
+        let mut engine = world.engine(WORLD);
+        engine.sync().unwrap();
+        for theirs in ["*nat\n:MINE - [0:0]\n-I PREROUTING 1 -j MINE\nCOMMIT\n", "*nat\n-F MINE\nCOMMIT\n"] {
+            world.restore(theirs);
+            assert!(!engine.dataplane_mut().touched_by_others(), "{theirs}");
+        }
+        let rule = |chain: &str| {
+            let text = world.save("nat");
+            let start = format!("-A {chain} ");
+            text.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
+        };
+        let (first, second) = (rule("TOWPATH-VIP-01"), rule("TOWPATH-POSTROUTING"));
+        let other = first.replace(".1/32", ".9/32");
+        assert_ne!(first, other);
+        world.restore(&format!("*nat\n-R TOWPATH-VIP-01 1 {other}\nCOMMIT\n"));
+        assert!(engine.dataplane_mut().touched_by_others(), "{first}");
+        assert!(engine.dataplane_mut().touched_by_others(), "until it is looked at");
+        engine.request_full();
+        assert!(engine.sync().unwrap().full.unwrap().drift.total() > 0);
+        assert!(!engine.dataplane_mut().touched_by_others());
+        // A change of ours does not hide it.
+        world.restore(&format!(
+            "*nat\n-R TOWPATH-POSTROUTING 1 {}\nCOMMIT\n",
+            second.replace("RETURN", "ACCEPT")
+        ));
+        engine.handle(Change::ServiceGone(NamespacedName::new("a", "local")));
+        engine.sync().unwrap();
+        assert!(engine.dataplane_mut().touched_by_others(), "{second}");
+    });
+}
+
 #[test]
 fn removal_leaves_what_is_not_ours() {
     each_variant(|world| {

@@ -1,8 +1,15 @@
-//! A cheap look at a legacy iptables table (`ip_tables`, `ip6_tables`): how many entries it has, and how large it is.
+//! Looks at a legacy iptables table (`ip_tables`, `ip6_tables`): a cheap one at how many entries it has and how large it is,
+//! and a whole one that makes a digest of some chains.
 //!
 //! Every change swaps the whole table, so a change of either number is certain news; equal numbers are none.
-//! The request is `IPT_SO_GET_INFO` of the kernel's `include/uapi/linux/netfilter_ipv4/ip_tables.h`.
+//! The requests are `IPT_SO_GET_INFO` and `IPT_SO_GET_ENTRIES` of the kernel's
+//! `include/uapi/linux/netfilter_ipv4/ip_tables.h`.
 #![allow(unsafe_code)]
+
+mod blob;
+mod hash;
+
+pub use blob::{ChainDigest, name_digest};
 
 use std::fs;
 use std::io;
@@ -16,6 +23,12 @@ const GET_INFO: i32 = 64;
 /// `XT_TABLE_MAXNAMELEN`: bytes of a name with its final zero.
 const NAME: usize = 32;
 const HOOKS: usize = 5;
+/// `IPT_SO_GET_ENTRIES` and `IP6T_SO_GET_ENTRIES`.
+const GET_ENTRIES: i32 = 65;
+/// Bytes of `struct ipt_get_entries` before the entries.
+const ENTRIES: usize = 40;
+/// How often a table is asked for whose size changes between the two questions.
+const TRIES: u32 = 5;
 
 /// What the kernel tells of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +62,38 @@ pub fn info(family_is_v6: bool, table: &str) -> Result<Option<TableInfo>, Netlin
     };
     let socket = raw_socket(domain)?;
     match get_info(&socket, level, table) {
-        Ok(info) => Ok(Some(info)),
+        Ok(info) => Ok(Some(TableInfo { entries: info.entries, size: info.size })),
         // It went between the look at the list and this.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(source) => Err(NetlinkError::Io { what: "ask for a table's size", source }),
     }
+}
+
+/// Reads a table of this thread's network namespace, and makes a digest of each chain whose name begins with `prefix`, and
+/// of the jumps to such chains in each other chain that has one; sorted. Counters and all other rules count for
+/// nothing. Empty if there is no such table. The kernel copies the whole table: about 1 KB for each rule.
+/// Errors: no permission, no memory, or the kernel does not answer as it should.
+pub fn digests(family_is_v6: bool, table: &str, prefix: &str) -> Result<Vec<ChainDigest>, NetlinkError> {
+    if table.len() >= NAME || !exists(family_is_v6, table)? {
+        return Ok(Vec::new());
+    }
+    let (domain, level, shape) = match family_is_v6 {
+        false => (libc::AF_INET, libc::IPPROTO_IP, blob::Shape::V4),
+        true => (libc::AF_INET6, libc::IPPROTO_IPV6, blob::Shape::V6),
+    };
+    let socket = raw_socket(domain)?;
+    for _ in 0..TRIES {
+        let read = get_info(&socket, level, table)
+            .and_then(|info| Ok((get_entries(&socket, level, table, info.size)?, info)));
+        match read {
+            Ok((entries, info)) => return blob::digest(&entries[ENTRIES..], shape, &info.hooks(), prefix),
+            // Somebody has changed it since the first question.
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
+            Err(source) => return Err(NetlinkError::Io { what: "read a table's entries", source }),
+        }
+    }
+    Err(NetlinkError::Interrupted(TRIES))
 }
 
 /// Opens and closes a raw socket, as the legacy tools do for all that they ask of the kernel. Errors: this process has no
@@ -85,7 +125,32 @@ fn raw_socket(domain: i32) -> Result<OwnedFd, NetlinkError> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-fn get_info(socket: &OwnedFd, level: i32, table: &str) -> io::Result<TableInfo> {
+impl GetInfo {
+    /// Where the built-in chains begin.
+    fn hooks(&self) -> [Option<u32>; HOOKS] {
+        std::array::from_fn(|hook| (self.valid_hooks & 1 << hook != 0).then_some(self.hook_entry[hook]))
+    }
+}
+
+/// The answer as it is: [`ENTRIES`] bytes, then the entries.
+fn get_entries(socket: &OwnedFd, level: i32, table: &str, size: u32) -> io::Result<Vec<u8>> {
+    let whole = ENTRIES + size as usize;
+    let mut length =
+        libc::socklen_t::try_from(whole).map_err(|_| io::Error::other("the table is too large"))?;
+    let mut answer = vec![0; whole];
+    answer[..table.len()].copy_from_slice(table.as_bytes());
+    answer[NAME..NAME + 4].copy_from_slice(&size.to_ne_bytes());
+    let pointer = answer.as_mut_ptr().cast();
+    // SAFETY: the kernel reads and writes at most `length` bytes at `pointer`: exactly the live buffer, of plain bytes.
+    // `length` outlives the call. Natural alignment is not needed: the kernel copies byte by byte.
+    let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, GET_ENTRIES, pointer, &mut length) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(answer)
+}
+
+fn get_info(socket: &OwnedFd, level: i32, table: &str) -> io::Result<GetInfo> {
     let mut info = GetInfo {
         name: [0; NAME],
         valid_hooks: 0,
@@ -106,5 +171,5 @@ fn get_info(socket: &OwnedFd, level: i32, table: &str) -> io::Result<TableInfo> 
     if length as usize != size_of::<GetInfo>() {
         return Err(io::Error::other("the kernel's answer has another size"));
     }
-    Ok(TableInfo { entries: info.entries, size: info.size })
+    Ok(info)
 }

@@ -10,6 +10,7 @@ use crate::exec::{Ended, LIMIT, run};
 use crate::find::{base, directories, program, version};
 use crate::kernel::legacy_tables;
 use crate::lock::{LOCK_FILE, WAIT_SECONDS, holder};
+use crate::lock_watch::LockWatch;
 use crate::refusal::{message, refusal, with_advice};
 use crate::saved::SavedTable;
 use crate::variant::Variant;
@@ -146,6 +147,11 @@ impl Tools {
             command.env("XTABLES_LOCKFILE", path);
         }
         command
+    }
+
+    /// Notices who opens the lock file from the first time that it is asked.
+    pub fn watch_lock(&self) -> LockWatch {
+        LockWatch::new(self.lock_file())
     }
 
     fn lock_file(&self) -> &Path {

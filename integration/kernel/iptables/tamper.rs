@@ -8,7 +8,7 @@ use model::Protocol::Tcp;
 use testkit::scene::Scene;
 use testkit::wait;
 
-use super::{BOTH, is_legacy};
+use super::BOTH;
 use crate::Test;
 use crate::lifecycle::{POD, many};
 use crate::plan::Plan;
@@ -48,8 +48,6 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// Repair is due within some seconds.
 const DEADLINE: Duration = Duration::from_secs(6);
-/// A change that the cheap look does not see is found at the next whole look.
-const WHOLE_LOOK: Duration = Duration::from_secs(36);
 const REPAIRED: &str = "towpath_drift_repaired_total";
 
 /// The chain that the first frontend leads to.
@@ -73,11 +71,7 @@ type Script = fn(&Rules) -> Result<Vec<String>>;
 
 /// Tampers in IPv4; then everything must be as it was, in time, counted and told.
 fn repaired(script: Script) -> Result<()> {
-    tampered(script, DEADLINE)
-}
-
-fn tampered(script: Script, deadline: Duration) -> Result<()> {
-    tampered_with(|_| (), script, deadline)
+    tampered_with(|_| (), script, DEADLINE)
 }
 
 fn tampered_with(change: fn(&mut Scene), script: Script, deadline: Duration) -> Result<()> {
@@ -126,7 +120,7 @@ fn same_size() -> Result<()> {
         let rule = rules[place - 1].replace("10.244.0.0/16", "10.245.0.0/16");
         Ok(vec![format!("-t nat -R {chain} {place} {rule}")])
     };
-    tampered(script, if is_legacy() { WHOLE_LOOK } else { DEADLINE })
+    repaired(script)
 }
 
 /// Others may do with their rules what they like; nothing of ours is written for that.

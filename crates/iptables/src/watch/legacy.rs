@@ -1,0 +1,163 @@
+//! The legacy variant: a digest of each chain of ours.
+//!
+//! The kernel has neither a generation nor news of legacy tables. Every tool opens the lock file before it changes one, which
+//! inotify tells; who takes no lock most often changes a table's size. Then the tables are read, counters and other people's
+//! rules left out, and compared chain by chain with how they were after our last write.
+
+use std::time::{Duration, Instant};
+
+use dataplane::Pace;
+use model::IpFamily;
+use netlink::NetlinkError;
+use netlink::xt::{self, ChainDigest, TableInfo, name_digest};
+use xtables::{LockWatch, Tools};
+
+use crate::names::{PREFIX, Place, Table};
+
+/// A change by who takes no lock, that leaves the table's size as it was, is found so late.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Reading the tables because of others costs at most one part in so many of the time.
+const SHARE: u32 = 50;
+/// What may be saved for several looks at once.
+const SAVED: Duration = Duration::from_secs(1);
+/// The tables that have chains of ours.
+const TABLES: [(IpFamily, Table); 4] = [
+    (IpFamily::V4, Table::Filter),
+    (IpFamily::V4, Table::Nat),
+    (IpFamily::V6, Table::Filter),
+    (IpFamily::V6, Table::Nat),
+];
+
+type Sizes = [Option<TableInfo>; TABLES.len()];
+/// Sorted by name.
+type Chains = Vec<ChainDigest>;
+
+/// What is known of the tables.
+#[derive(Debug)]
+pub struct Legacy {
+    tools: Tools,
+    /// Opened when the tables are read for the first time.
+    lock: Option<LockWatch>,
+    /// The lock was opened since the tables were read.
+    opened: bool,
+    /// `None`: nothing is known, or somebody has changed something of ours.
+    seen: Option<Seen>,
+    read: Instant,
+    pace: Pace,
+}
+
+#[derive(Debug)]
+struct Seen {
+    sizes: Sizes,
+    chains: [Chains; TABLES.len()],
+}
+
+impl Seen {
+    /// Sizes are read first: what is changed in between shows by them.
+    fn now() -> Result<Self, NetlinkError> {
+        let sizes = sizes()?;
+        let mut chains = <[Chains; TABLES.len()]>::default();
+        for (chains, (family, table)) in chains.iter_mut().zip(TABLES) {
+            *chains = read(family, table)?;
+        }
+        Ok(Self { sizes, chains })
+    }
+}
+
+impl Legacy {
+    /// Nothing is known yet.
+    pub fn new(tools: &Tools) -> Self {
+        let (tools, read, pace) = (tools.clone(), Instant::now(), Pace::new(SHARE, SAVED));
+        Self { tools, lock: None, opened: false, seen: None, read, pace }
+    }
+
+    /// `at_any_cost`: also if the tables were read too often already.
+    pub(super) fn is_touched(&mut self, at_any_cost: bool) -> bool {
+        self.opened |= self.lock.as_mut().is_none_or(LockWatch::was_opened);
+        let Some(seen) = &mut self.seen else { return true };
+        let same_size = sizes().is_ok_and(|sizes| sizes == seen.sizes);
+        let started = Instant::now();
+        let news = self.opened || !same_size || self.read.elapsed() >= LIMIT;
+        if !news || !(at_any_cost || self.pace.allows(started)) {
+            return false;
+        }
+        (self.opened, self.read) = (false, started);
+        let now = Seen::now().ok().filter(|now| now.chains == seen.chains);
+        self.pace.spent(Instant::now(), started.elapsed());
+        self.seen = now;
+        self.seen.is_none()
+    }
+
+    pub(super) fn know(&mut self) {
+        let lock = self.lock.get_or_insert_with(|| self.tools.watch_lock());
+        lock.was_opened();
+        (self.opened, self.read) = (false, Instant::now());
+        self.seen = Seen::now().ok();
+    }
+
+    pub(super) fn wrote(&mut self, touched_before: bool, places: &[Place]) {
+        self.lock.as_mut().map(LockWatch::was_opened);
+        self.opened = false;
+        let seen = self.seen.take().filter(|_| !touched_before);
+        self.seen = seen.and_then(|seen| after(seen, places).ok().flatten());
+    }
+}
+
+/// How the tables are after a write to these chains; `None`: others have changed too.
+fn after(mut seen: Seen, places: &[Place]) -> Result<Option<Seen>, NetlinkError> {
+    seen.sizes = sizes()?;
+    for (before, (family, table)) in seen.chains.iter_mut().zip(TABLES) {
+        let here = places.iter().filter(|place| (place.family, place.table()) == (family, table));
+        let mut written: Vec<u64> = here.map(|place| name_digest(&place.chain.to_string())).collect();
+        if written.is_empty() {
+            continue;
+        }
+        written.sort_unstable();
+        let now = read(family, table)?;
+        if !same_but(before, &now, &written) {
+            return Ok(None);
+        }
+        *before = now;
+    }
+    Ok(Some(seen))
+}
+
+/// Whether all chains are as before, but for those that were written.
+fn same_but(before: &[ChainDigest], now: &[ChainDigest], written: &[u64]) -> bool {
+    let other = |chain: &&ChainDigest| written.binary_search(&chain.name).is_err();
+    before.iter().filter(other).eq(now.iter().filter(other))
+}
+
+fn sizes() -> Result<Sizes, NetlinkError> {
+    let mut sizes = Sizes::default();
+    for (size, (family, table)) in sizes.iter_mut().zip(TABLES) {
+        *size = xt::info(family == IpFamily::V6, table.as_str())?;
+    }
+    Ok(sizes)
+}
+
+fn read(family: IpFamily, table: Table) -> Result<Chains, NetlinkError> {
+    xt::digests(family == IpFamily::V6, table.as_str(), PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_chains_that_were_written_may_differ() {
+        let chain = |name, rules| ChainDigest { name, rules };
+        let before = [chain(1, 10), chain(3, 30), chain(5, 50)];
+        for (now, written, want) in [
+            (vec![chain(1, 10), chain(3, 30), chain(5, 50)], vec![], true),
+            (vec![chain(1, 10), chain(3, 31), chain(5, 50)], vec![3], true),
+            (vec![chain(1, 10), chain(3, 31), chain(5, 50)], vec![5], false),
+            (vec![chain(1, 10), chain(5, 50)], vec![3], true),
+            (vec![chain(1, 10), chain(5, 50)], vec![1, 5], false),
+            (vec![chain(1, 10), chain(2, 20), chain(3, 30), chain(5, 50)], vec![2], true),
+            (vec![chain(1, 10), chain(2, 20), chain(3, 30), chain(5, 50)], vec![1, 3, 5], false),
+        ] {
+            assert_eq!(same_but(&before, &now, &written), want, "{now:?} {written:?}");
+        }
+    }
+}
