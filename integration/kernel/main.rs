@@ -40,6 +40,7 @@ mod scenes;
 mod second_try;
 mod services;
 mod shadow;
+mod show;
 mod stage;
 mod stale_flows;
 mod takeover;
@@ -114,6 +115,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("bad-input", bad_input::TESTS),
     ("bad-input", refusals::TESTS),
     ("text", text::TESTS),
+    ("show", show::TESTS),
     ("local-pods", local_pods::TESTS),
     ("configuration", configuration::TESTS),
     ("duties", duties::TESTS),
@@ -191,6 +193,7 @@ const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
     ("node", node::TESTS),
     ("configuration", configuration::TESTS),
     ("bad-input", bad_input::TESTS),
+    ("show", show::TESTS),
     ("duties", duties::TESTS),
     ("dns", dns::program::TESTS),
     ("dns", dns::program::falls::TESTS),
@@ -207,6 +210,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("node", node::TESTS),
     ("configuration", configuration::TESTS),
     ("bad-input", bad_input::TESTS),
+    ("show", show::TESTS),
     ("duties", duties::TESTS),
     ("kubeadm", kubeadm::TESTS),
     ("dns-node", dns::TESTS),

@@ -33,7 +33,8 @@ pub(crate) enum Command {
     /// Print the ruleset as text that `nft -f` reads, or iptables-restore one family; in mode ipvs with what `ipvsadm` and
     /// `ip` do as comments. Needs no privilege.
     Render(RenderArgs),
-    /// Say what happens to a packet, and why. Needs no privilege.
+    /// Say what happens to a packet, and why: of manifests, which needs no privilege, or with --live of the agent that runs on
+    /// this node, with what the kernel has.
     Explain(ExplainArgs),
     /// Compare what the kernel should have with what it has. Exit code 1: they differ; 2: it could not compare.
     Diff(diff::DiffArgs),
@@ -70,7 +71,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct OfflineArgs {
     /// A directory (*.yaml, *.yml, *.json) or a file.
     #[arg(long)]
-    pub(crate) manifests: PathBuf,
+    pub(crate) manifests: Option<PathBuf>,
     /// The name of the node; the same as --hostname-override.
     #[arg(long)]
     pub(crate) node: Option<String>,
@@ -86,6 +87,9 @@ pub(crate) struct RenderArgs {
     /// Only this family. In mode iptables each has a tool of its own, so the text of both cannot be read by one.
     #[arg(long, value_enum)]
     pub(crate) family: Option<Family>,
+    /// text: the ruleset; json: the objects by Service, in a stable order (docs/schemas).
+    #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) output: String,
     #[command(flatten)]
     pub(crate) offline: OfflineArgs,
 }
@@ -108,6 +112,11 @@ impl From<Family> for IpFamily {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
+    /// Ask the agent that runs on this node, in the place of --manifests.
+    #[arg(long, conflicts_with_all = ["manifests", "node", "node_addresses", "flows"], requires = "from")]
+    pub(crate) live: bool,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
     #[command(flatten)]
     pub(crate) offline: OfflineArgs,
     /// The packet's source address.

@@ -44,6 +44,8 @@ pub(crate) trait Driver: Send {
     fn request_full(&mut self);
     /// As [`Engine::sync`].
     fn sync(&mut self) -> Result<SyncReport, ApplyError>;
+    /// As [`Engine::settle_as_found`].
+    fn settle(&mut self) -> Result<(), ApplyError>;
     /// As [`Engine::problems`].
     fn problems(&self) -> Vec<Problem>;
     /// As [`Engine::problem_count`].
@@ -123,6 +125,10 @@ impl<D: Plane> Driver for Held<D> {
 
     fn sync(&mut self) -> Result<SyncReport, ApplyError> {
         self.engine.sync()
+    }
+
+    fn settle(&mut self) -> Result<(), ApplyError> {
+        self.engine.settle_as_found()
     }
 
     fn problems(&self) -> Vec<Problem> {

@@ -11,6 +11,8 @@ use resolve::{Packet, ProxyConfig};
 use serde::Deserialize;
 
 use crate::cli::ExplainArgs;
+use crate::client;
+use crate::debug::explain::PATH;
 use crate::load::{Offline, load};
 use crate::view::ExplanationView;
 
@@ -28,6 +30,10 @@ struct Flow {
 
 /// Answers one packet, or a stream of them.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
+    if args.live {
+        stdout().write_all(live(args)?.as_bytes())?;
+        return Ok(());
+    }
     let Offline { store, config, problems } = load(&args.offline)?;
     for problem in &problems {
         eprintln!("towpath: {problem}");
@@ -45,6 +51,24 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
     let text = if args.output == "json" { view.json() + "\n" } else { view.text(&packet) };
     stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// Asks the agent on this node.
+fn live(args: &ExplainArgs) -> Result<String> {
+    let (Some(from), Some(to)) = (args.from, &args.to) else { return Err(anyhow!("--from and --to")) };
+    let from = from.to_string();
+    // What is no packet is refused here, with the names of the flags.
+    destination(to).context("--to")?;
+    let mut query = vec![("from", &*from), ("to", &**to), ("format", &*args.output)];
+    query.extend(args.from_interface.as_deref().map(|link| ("interface", link)));
+    client::get(args.agent.agent, PATH, &query)
+}
+
+/// The packet that a page's query means.
+pub(crate) fn asked(from: &str, to: &str, interface: Option<String>) -> Result<Packet> {
+    let from: IpAddr = model::parse_ip(from).context("from")?;
+    let (to, protocol) = destination(to).context("to")?;
+    checked(Packet { from, interface, to, protocol })
 }
 
 /// A line that is no flow gets an answer with `error`, so that the order is kept.
@@ -74,13 +98,11 @@ fn explain_flows(store: &Store, config: &ProxyConfig, path: &Path) -> Result<()>
 
 fn packet(line: &str) -> Result<Packet> {
     let flow: Flow = serde_json::from_str(line).context("not a flow")?;
-    let from: IpAddr = model::parse_ip(&flow.from).context("from")?;
     let text = match &flow.proto {
         Some(proto) if !flow.to.contains('/') => format!("{}/{proto}", flow.to),
         _ => flow.to.clone(),
     };
-    let (to, protocol) = destination(&text).context("to")?;
-    checked(Packet { from, interface: flow.interface, to, protocol })
+    asked(&flow.from, &text, flow.interface)
 }
 
 /// Source and destination must be of one family.

@@ -16,6 +16,7 @@ mod board;
 mod cleanup;
 mod cli;
 mod client;
+mod compare;
 mod debug;
 mod diff;
 mod dns;

@@ -3,6 +3,41 @@
 use dataplane::{ApplyError, Ledger, Operate, Step};
 use resolve::Route;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+
+/// An object that the kernel has otherwise than it should.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Difference {
+    /// The kernel lacks it.
+    Missing {
+        /// What it should be.
+        wanted: String,
+    },
+    /// The kernel has it otherwise.
+    Changed {
+        /// What it should be.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+    /// The kernel has it where only ours should be.
+    Foreign {
+        /// What it is.
+        found: String,
+    },
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Difference::Missing { wanted } => write!(f, "+ {wanted}"),
+            Difference::Changed { wanted, found } => write!(f, "! {wanted} (has {found})"),
+            Difference::Foreign { found } => write!(f, "- {found}"),
+        }
+    }
+}
 
 /// Rules that can be shown, whichever dataplane they are for.
 pub(crate) trait RulesView: Send {
@@ -14,8 +49,14 @@ pub(crate) trait RulesView: Send {
     fn lines(&self) -> Vec<String>;
     /// The objects that a Route became, a line each.
     fn objects_of(&self, route: &Route) -> Vec<String>;
-    /// What the kernel lacks (`+`), has beyond (`-`) or has otherwise (`!`), a line each.
-    fn difference(&mut self) -> Result<Vec<String>, ApplyError>;
+    /// What the kernel has otherwise; sorted.
+    fn differences(&mut self) -> Result<Vec<Difference>, ApplyError>;
+    /// The same in lines, sorted: what the kernel lacks (`+`), has beyond (`-`) or has otherwise (`!`).
+    fn difference(&mut self) -> Result<Vec<String>, ApplyError> {
+        let mut lines: Vec<String> = self.differences()?.iter().map(ToString::to_string).collect();
+        lines.sort_unstable();
+        Ok(lines)
+    }
 }
 
 /// Objects, and what prints them.
@@ -45,12 +86,12 @@ impl<D: Operate> Rules<D> {
         self.printer.observe_some(&keys)
     }
 
-    fn line(&self, key: &D::Key, step: &Step<D::Value>) -> String {
+    fn in_text(&self, key: &D::Key, step: &Step<D::Value>) -> Difference {
         let text = |value| self.printer.describe(key, value);
         match step {
-            Step::Create(new) => format!("+ {}", text(new)),
-            Step::Delete(old) => format!("- {}", text(old)),
-            Step::Update { old, new } => format!("! {} (has {})", text(new), text(old)),
+            Step::Create(new) => Difference::Missing { wanted: text(new) },
+            Step::Delete(old) => Difference::Foreign { found: text(old) },
+            Step::Update { old, new } => Difference::Changed { wanted: text(new), found: text(old) },
         }
     }
 }
@@ -83,14 +124,14 @@ where
         objects.iter().map(|(key, value)| self.printer.describe(key, value)).collect()
     }
 
-    fn difference(&mut self) -> Result<Vec<String>, ApplyError> {
+    fn differences(&mut self) -> Result<Vec<Difference>, ApplyError> {
         let observed = self.observe()?;
         let mut ledger = Ledger::default();
         ledger.set_tracking(false);
         ledger.replace((), self.objects.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
         let plan = ledger.diff(&observed);
-        let mut lines: Vec<String> = plan.steps.iter().map(|(key, step)| self.line(key, step)).collect();
-        lines.sort_unstable();
-        Ok(lines)
+        let mut all: Vec<Difference> = plan.steps.iter().map(|(key, step)| self.in_text(key, step)).collect();
+        all.sort_unstable();
+        Ok(all)
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::ask::Asker;
 use crate::board::Board;
 use crate::cli::RunArgs;
+use crate::compare::Comparer;
 use crate::debug::{DebugPages, HealthPages};
 use crate::dns::{Dns, Prepared};
 use crate::driver::Driver;
@@ -152,11 +153,13 @@ impl Agent {
         });
         let follower = follower.transpose()?;
         events.starting();
+        let asker = Arc::new(Asker::new(to_sync.clone()));
         let debug = DebugPages {
             board: Arc::clone(&board),
             settings: shared,
             sync: to_sync.clone(),
-            asker: Arc::new(Asker::new(to_sync.clone())),
+            comparer: Comparer::new(Arc::clone(&asker)),
+            asker,
             dns: dns.clone(),
             turn: Mutex::new(()),
         };

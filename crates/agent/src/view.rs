@@ -5,6 +5,8 @@ use std::fmt::Write;
 use resolve::{Decision, Explanation, Masquerade, Packet, Route, VipKind};
 use serde::Serialize;
 
+use crate::rules_view::Difference;
+
 /// What happens to a packet that opens a connection, and why.
 // An [`Explanation`]. The fields are a contract: scripts read them.
 #[derive(Debug, Serialize)]
@@ -105,34 +107,121 @@ impl ExplanationView {
     }
 }
 
-/// A [`Route`] as JSON.
+/// What happens to a packet that opens a connection now, why, and what the kernel has for it.
+// The fields of `explain`, and more.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct LiveView {
+    #[serde(flatten)]
+    pub(crate) explanation: ExplanationView,
+    /// The node that was asked.
+    pub(crate) node: String,
+    /// The mode that is in force: nftables, iptables or ipvs.
+    pub(crate) mode: &'static str,
+    /// All that the agent knows is programmed.
+    pub(crate) synced: bool,
+    /// What the kernel has for the Service; null where the packet addresses none.
+    pub(crate) kernel: Option<KernelView>,
+}
+
+/// What the kernel has for a Service.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct KernelView {
+    /// The objects that the Service should have, a line each, sorted. The form of a line depends on the mode, and may change.
+    pub(crate) objects: Vec<String>,
+    /// Those of them that the kernel has otherwise. Empty: the kernel has exactly `objects`.
+    pub(crate) differences: Vec<Difference>,
+    /// Why the kernel could not be read; the lists are empty then.
+    pub(crate) error: Option<String>,
+}
+
+impl LiveView {
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    pub(crate) fn text(&self, packet: &Packet) -> String {
+        let mut out = self.explanation.text(packet);
+        let state = if self.synced { "all is programmed" } else { "changes wait to be programmed" };
+        let _ = writeln!(out, "  node      {}, mode {}, {state}", self.node, self.mode);
+        if let Some(kernel) = &self.kernel {
+            kernel.write(&mut out);
+        }
+        out
+    }
+}
+
+impl KernelView {
+    fn write(&self, out: &mut String) {
+        let (differ, all) = (self.differences.len(), self.objects.len());
+        let _ = match &self.error {
+            Some(error) => writeln!(out, "  kernel    not known: {error}"),
+            None if differ == 0 => {
+                writeln!(out, "  kernel    has all {all} objects of the Service as they should be")
+            }
+            None => writeln!(out, "  kernel    differs in {differ} of {all} objects of the Service"),
+        };
+        for difference in &self.differences {
+            let _ = writeln!(out, "  differs   {difference}");
+        }
+        for object in &self.objects {
+            let _ = writeln!(out, "  object    {object}");
+        }
+    }
+}
+
+/// What a Service's port means on this node, for one IP family.
+// A [`Route`]. The fields are a contract: scripts read them.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RouteView {
+    /// The name of the port, which may be empty.
     port: String,
+    /// TCP, UDP or SCTP.
     protocol: &'static str,
+    /// IPv4 or IPv6.
     family: String,
+    /// Where it answers.
     frontends: Vec<FrontendView>,
+    /// What becomes of traffic to its ClusterIP.
     internal: DecisionView,
+    /// What becomes of traffic to its other frontends.
     external: DecisionView,
+    /// What becomes of traffic to its other frontends from this node and its pods, where that differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     short_circuit: Option<DecisionView>,
+    /// For how long a client keeps its endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     affinity_seconds: Option<u32>,
 }
 
+/// Where a port answers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FrontendView {
+    /// clusterIP, externalIP, loadBalancer or nodePort.
     kind: &'static str,
+    /// `IP:PORT` or `[IPV6]:PORT`; of a nodePort the port alone.
     address: String,
+    /// The sources that may use it; without it, all may.
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed_sources: Option<Vec<String>>,
 }
 
+/// What becomes of traffic.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 enum DecisionView {
-    Dnat { endpoints: Vec<String> },
+    /// It goes to one of these.
+    Dnat {
+        /// `IP:PORT` or `[IPV6]:PORT`.
+        endpoints: Vec<String>,
+    },
+    /// It is refused.
     Reject,
+    /// It is discarded.
     Drop,
 }
 
@@ -213,5 +302,10 @@ mod tests {
             let view = ExplanationView::new(&explanation);
             testkit::schema::conforms("explain", &serde_json::to_value(view).unwrap()).unwrap();
         }
+    }
+
+    #[test]
+    fn schema_of_explain_live() {
+        testkit::schema::current::<LiveView>("explain-live").unwrap();
     }
 }

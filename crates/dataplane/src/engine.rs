@@ -259,6 +259,15 @@ impl<D: Dataplane> Engine<D> {
         report
     }
 
+    /// Computes the desired state as the first sync of a restart does, which takes over what it finds in the kernel where there
+    /// is a choice. Writes nothing.
+    pub fn settle_as_found(&mut self) -> Result<(), ApplyError> {
+        let observed = self.dataplane.observe()?;
+        self.touched.all = true;
+        self.refresh(&observed);
+        Ok(())
+    }
+
     fn sync_full(&mut self, report: &mut SyncReport) -> Result<(), ApplyError> {
         let observed = self.dataplane.observe()?;
         self.ledger.set_tracking(false);

@@ -1,5 +1,7 @@
 //! The pages: health, metrics, and what is programmed.
 
+pub(crate) mod diff;
+pub(crate) mod explain;
 mod rules;
 
 use std::sync::mpsc::SyncSender;
@@ -10,6 +12,7 @@ use config::Settings;
 
 use crate::ask::Asker;
 use crate::board::Board;
+use crate::compare::Comparer;
 use crate::dns::{self, Dns};
 use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
 use crate::sync::Message;
@@ -57,6 +60,8 @@ pub(crate) struct DebugPages {
     pub(crate) sync: SyncSender<Message>,
     /// For questions that cost little.
     pub(crate) asker: Arc<Asker>,
+    /// For comparisons with the kernel.
+    pub(crate) comparer: Comparer,
     pub(crate) dns: Option<Arc<Dns>>,
     /// One large page at a time.
     pub(crate) turn: Mutex<()>,
@@ -82,10 +87,12 @@ impl Pages for DebugPages {
                 netlink::give_back_memory();
                 page
             }
+            diff::PATH => self.diff(request),
+            explain::PATH => self.explain(request),
             dns::PATH => dns::page(self.dns.as_deref(), request),
             "/" => Page::text(
                 200,
-                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/debug/dns\n/debug/dns?name=NAME&from=ADDRESS\n/metrics\n/configz\n/proxyMode\n/healthz\n",
+                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/debug/diff?service=NAMESPACE/NAME\n/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL\n/debug/dns\n/debug/dns?name=NAME&from=ADDRESS\n/metrics\n/configz\n/proxyMode\n/healthz\n",
             ),
             _ => Page::not_found(),
         }
@@ -105,5 +112,13 @@ impl DebugPages {
             proxy.detect_local_mode = "ClusterCIDR".into();
         }
         proxy.to_json()
+    }
+}
+
+/// Whether an answer is to be JSON: `format=json`, or without a format, a client that takes JSON before text.
+fn wants_json(request: &PageRequest) -> bool {
+    match request.value("format") {
+        Some(format) => format == "json",
+        None => request.accept.as_deref().is_some_and(|accept| accept.starts_with("application/json")),
     }
 }

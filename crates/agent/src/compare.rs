@@ -1,0 +1,107 @@
+//! The rules that the agent wants, compared with what the kernel has, for pages and `towpath diff`.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use dataplane::ApplyError;
+use model::NamespacedName;
+
+use crate::ask::{Asker, NoAnswer};
+use crate::rules_view::Difference;
+
+/// Comparisons that may wait for the one that is being made.
+const WAITING: usize = 2;
+/// Comparisons take at most one in this many parts of one processor's time: after each, the next one waits.
+const SHARE: u32 = 4;
+/// What differs is looked at so often, all together: only what always differs is no change that was under way.
+const LOOKS: usize = 3;
+
+/// What a comparison found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Compared {
+    /// Number of objects that should be there.
+    pub(crate) objects: usize,
+    /// Each of them in a line, sorted, if Services were named.
+    pub(crate) lines: Vec<String>,
+    /// What the kernel has otherwise, sorted.
+    pub(crate) differences: Vec<Difference>,
+    /// All that the agent knows is programmed.
+    pub(crate) synced: bool,
+}
+
+/// Why nothing could be compared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotCompare {
+    /// The sync thread is busy or gone.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// Others ask for the same.
+    #[error("the kernel is being read for others; ask again")]
+    Busy,
+    /// The kernel does not say.
+    #[error("cannot read the kernel's rules: {0}")]
+    Kernel(#[from] ApplyError),
+}
+
+/// Makes comparisons, one at a time. One for the process.
+pub(crate) struct Comparer {
+    asker: Arc<Asker>,
+    waiting: AtomicUsize,
+    /// Nothing is compared before this moment.
+    next: Mutex<Instant>,
+}
+
+impl Comparer {
+    /// Of what this asker's thread wants.
+    pub(crate) fn new(asker: Arc<Asker>) -> Self {
+        Self { asker, waiting: AtomicUsize::new(0), next: Mutex::new(Instant::now()) }
+    }
+
+    /// Compares the objects of these Services; without any, all. The kernel is read by a socket of its own, on this thread.
+    pub(crate) fn compare(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+        if self.waiting.fetch_add(1, Relaxed) > WAITING {
+            self.waiting.fetch_sub(1, Relaxed);
+            return Err(CannotCompare::Busy);
+        }
+        let result = self.in_turn(of);
+        self.waiting.fetch_sub(1, Relaxed);
+        result
+    }
+
+    fn in_turn(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        let started = Instant::now();
+        let result = self.looks(of);
+        *next = Instant::now() + started.elapsed() * (SHARE - 1);
+        result
+    }
+
+    /// The kernel is read after the rules were asked for: a change between the two looks like a difference, once.
+    fn looks(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+        let mut found = self.look(of)?;
+        for _ in 1..LOOKS {
+            if found.differences.is_empty() {
+                break;
+            }
+            let before = std::mem::take(&mut found.differences);
+            found = self.look(of)?;
+            found.differences.retain(|difference| before.binary_search(difference).is_ok());
+        }
+        Ok(found)
+    }
+
+    fn look(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+        let names = of.map(<[NamespacedName]>::to_vec);
+        let (mut rules, synced) =
+            self.asker.ask(move |seen| (seen.engine.rules(names.as_deref()), seen.synced))?;
+        let differences = rules.differences()?;
+        let lines = if of.is_some() { rules.lines() } else { Vec::new() };
+        let compared = Compared { objects: rules.len(), lines, differences, synced };
+        drop(rules);
+        netlink::give_back_memory();
+        Ok(compared)
+    }
+}

@@ -1,0 +1,62 @@
+//! `/debug/explain`: what happens to a packet now, and what the kernel has for it.
+
+use admin::{Page, PageRequest};
+use model::NamespacedName;
+use resolve::Packet;
+
+use super::{DebugPages, wants_json};
+use crate::ask::NoAnswer;
+use crate::explain::asked;
+use crate::view::{ExplanationView, KernelView, LiveView};
+
+/// Where the page is.
+pub(crate) const PATH: &str = "/debug/explain";
+/// What it is to be asked.
+const USAGE: &str = "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL[&interface=LINK][&format=json]: IPv6 as [addr]:port\n";
+
+impl DebugPages {
+    pub(super) fn explain(&self, request: &PageRequest) -> Page {
+        let (Some(from), Some(to)) = (request.value("from"), request.value("to")) else {
+            return Page::text(400, USAGE);
+        };
+        let interface = request.value("interface").filter(|link| !link.is_empty());
+        let packet = match asked(&from, &to, interface) {
+            Ok(packet) => packet,
+            Err(error) => return Page::text(400, crate::in_one_line(&error) + "\n"),
+        };
+        match self.live(&packet) {
+            Ok(view) if wants_json(request) => Page::json(200, view.json()),
+            Ok(view) => Page::text(200, view.text(&packet)),
+            Err(error) => Page::text(503, format!("{error}\n")),
+        }
+    }
+
+    fn live(&self, packet: &Packet) -> Result<LiveView, NoAnswer> {
+        let asked = packet.clone();
+        let mut view = self.asker.ask(move |seen| {
+            let (store, config) = (seen.engine.store(), seen.engine.config());
+            let explanation = resolve::explain(store, config, &asked);
+            let service = explanation.service.as_ref().map(|name| name.service.clone());
+            let view = LiveView {
+                explanation: ExplanationView::new(&explanation),
+                node: store.node_name().to_string(),
+                mode: config.mode.as_str(),
+                synced: seen.synced,
+                kernel: None,
+            };
+            (view, service)
+        })?;
+        view.0.kernel = view.1.map(|service| self.kernel(&service));
+        Ok(view.0)
+    }
+
+    /// What the kernel has for a Service; an error is a part of the answer, since the rest is known.
+    fn kernel(&self, service: &NamespacedName) -> KernelView {
+        match self.comparer.compare(Some(std::slice::from_ref(service))) {
+            Ok(found) => KernelView { objects: found.lines, differences: found.differences, error: None },
+            Err(error) => {
+                KernelView { objects: Vec::new(), differences: Vec::new(), error: Some(error.to_string()) }
+            }
+        }
+    }
+}
