@@ -14,6 +14,7 @@
 
 mod accept;
 mod connection;
+mod format;
 mod page;
 mod places;
 mod serve;
@@ -22,5 +23,6 @@ pub mod service_health;
 mod testing;
 
 pub use accept::wants_openmetrics;
+pub use format::Format;
 pub use page::{Page, PageRequest, Pages};
 pub use serve::{Limits, bind, serve, serve_within};
