@@ -28,6 +28,8 @@ impl LocalBook {
     }
 
     fn set(&mut self, service: NamespacedName, view: LocalView) -> Option<HealthNews> {
+        // How many endpoints there are is the catalogue's to keep.
+        let view = LocalView { known: 0, usable: 0, ..view };
         let old = if view == LocalView::default() {
             self.views.remove(&service)
         } else {

@@ -32,7 +32,12 @@ pub(crate) fn excluded(
     all
 }
 
-fn reason(c: &Candidate<'_>, found: &[Candidate<'_>], choice: &Choice, local_only: bool) -> String {
+pub(crate) fn reason(
+    c: &Candidate<'_>,
+    found: &[Candidate<'_>],
+    choice: &Choice,
+    local_only: bool,
+) -> String {
     let conditions = c.endpoint.conditions;
     if !is_usable(c) {
         return match (conditions.terminating, conditions.serving) {
@@ -75,7 +80,7 @@ fn hint_reason(endpoint: &Endpoint, hints: HintUse) -> String {
 }
 
 /// Endpoints whose slices do not fit the port at all: another family, or no port of that name.
-fn unjoined(entry: &ServiceEntry, port: &ServicePort, family: IpFamily) -> Vec<Excluded> {
+pub(crate) fn unjoined(entry: &ServiceEntry, port: &ServicePort, family: IpFamily) -> Vec<Excluded> {
     let mut all = Vec::new();
     for slice in entry.slices.values() {
         let joined = slice.ports.iter().any(|p| p.name == port.name && p.protocol == port.protocol);

@@ -3,6 +3,7 @@
 //! ```text
 //! Store + ProxyConfig --resolve()--> Route per (ServicePort, family)     a dataplane lowers it
 //!                     --explain()--> what happens to one packet           the same decisions, asked one by one
+//!                     --roster()---> every endpoint of a Route, and why it is in or out
 //! ```
 //!
 //! Invariants:
@@ -18,6 +19,7 @@ mod elsewhere;
 mod exclude;
 mod explain;
 mod local;
+mod roster;
 mod route;
 mod scope;
 
@@ -27,5 +29,6 @@ pub use config::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 pub use exclude::Excluded;
 pub use explain::{Explanation, Masquerade, Packet, PacketVerdict, explain};
 pub use local::{HealthCheck, LocalView};
+pub use roster::{Member, Roster, Standing, roster};
 pub use route::{Conflict, Decision, Resolved, Route, Vip, VipKind, resolve};
 pub use scope::{LocalSource, NodePortScope, localhost_nodeport_nets};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use model::{IpFamily, ServiceEntry, ServicePort, Store};
 use rustc_hash::FxHashSet;
 
-use crate::{Candidate, Decision, Resolved, candidates};
+use crate::{Candidate, Decision, Resolved, Route, candidates};
 
 /// The answer of one Service's `healthCheckNodePort` on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,16 @@ pub struct LocalView {
     pub internal_dropped: [usize; 2],
     /// The same for traffic from outside.
     pub external_dropped: [usize; 2],
+    /// Endpoints that its slices name, of the family that has more of them.
+    pub known: usize,
+    /// Endpoints to which some traffic of this node goes, of the port and family that has most of them.
+    pub usable: usize,
 }
 
 impl LocalView {
     /// What the store says of the Service that `resolved` was made of.
     pub fn new(store: &Store, entry: Option<&ServiceEntry>, resolved: &Resolved) -> Self {
-        let count = |dropped: &dyn Fn(&crate::Route) -> bool| {
+        let count = |dropped: &dyn Fn(&Route) -> bool| {
             IpFamily::ALL
                 .map(|family| resolved.routes.iter().filter(|r| r.family == family && dropped(r)).count())
         };
@@ -39,8 +43,24 @@ impl LocalView {
             health: entry.and_then(|entry| health_check(store, entry)),
             internal_dropped: count(&|route| route.internal == Decision::Drop),
             external_dropped: count(&|route| route.external == Decision::Drop),
+            known: entry.map_or(0, known),
+            usable: resolved.routes.iter().map(usable).max().unwrap_or(0),
         }
     }
+}
+
+fn known(entry: &ServiceEntry) -> usize {
+    let of = |family| {
+        let slices = entry.slices.values().filter(|slice| slice.family == family);
+        slices.map(|slice| slice.endpoints.len()).sum()
+    };
+    IpFamily::ALL.into_iter().map(of).max().unwrap_or(0)
+}
+
+/// Under policy Local one list may hold what another has not; then the longest of them counts.
+fn usable(route: &Route) -> usize {
+    let lists = [Some(&route.internal), Some(&route.external), route.short_circuit.as_ref()];
+    lists.into_iter().flatten().map(|decision| decision.endpoints().len()).max().unwrap_or(0)
 }
 
 fn health_check(store: &Store, entry: &ServiceEntry) -> Option<HealthCheck> {
@@ -130,6 +150,24 @@ mod tests {
             assert_eq!((view.health, view.external_dropped), (Some(health), [dropped, 0]), "{endpoints:?}");
             assert_eq!(view.internal_dropped, [0, 0]);
         }
-        assert_eq!(view(TrafficPolicy::Cluster, vec![there]), LocalView::default());
+        let plain = view(TrafficPolicy::Cluster, vec![there]);
+        assert_eq!(plain, LocalView { known: 1, usable: 1, ..LocalView::default() });
+    }
+
+    #[test]
+    fn endpoints_are_counted_where_some_traffic_uses_them() {
+        use TrafficPolicy::{Cluster, Local};
+        let (here, there) = (endpoint("10.0.0.1", "here", true), endpoint("10.0.0.9", "there", true));
+        let gone = endpoint("10.0.0.2", "here", false);
+        for (policy, endpoints, known, usable) in [
+            (Cluster, vec![], 0, 0),
+            (Cluster, vec![here.clone(), there.clone(), gone.clone()], 3, 2),
+            // The ClusterIP's traffic goes to all still.
+            (Local, vec![here, there, gone.clone()], 3, 2),
+            (Local, vec![gone], 1, 1),
+        ] {
+            let view = view(policy, endpoints.clone());
+            assert_eq!((view.known, view.usable), (known, usable), "{policy:?} {endpoints:?}");
+        }
     }
 }
