@@ -49,6 +49,7 @@ const TABLE: &[(&str, May)] = &[
     ),
     ("towpath-sources", May::Use(&["towpath-model", "towpath-netlink"])),
     ("towpath-admin", May::Use(&["towpath-model"])),
+    ("towpath-page", May::Use(&["towpath-model"])),
     ("towpath-config", May::Use(&["towpath-model"])),
     ("towpath-node", May::Use(&[])),
     ("towpath-dns-wire", May::Use(&[])),

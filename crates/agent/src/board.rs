@@ -1,7 +1,7 @@
 //! What the sync thread tells the pages: small, always current, never the engine itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use model::{Problem, Store};
 use prometheus_client::collector::Collector;
@@ -9,6 +9,7 @@ use resolve::{Mode, ProxyConfig};
 use sources::kubernetes::Stats;
 
 use crate::health::Health;
+use crate::listing::Listing;
 use crate::metrics::{Api, Metrics};
 use crate::rules_view::RulesView;
 
@@ -17,6 +18,8 @@ use crate::rules_view::RulesView;
 pub(crate) struct Board {
     state: Mutex<State>,
     pub(crate) metrics: Metrics,
+    /// Every Service, in a line.
+    pub(crate) listing: Listing,
 }
 
 /// What is written on it.
@@ -34,6 +37,22 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     /// The first sync has succeeded.
     pub(crate) synced_once: bool,
+    /// The last sync that succeeded.
+    pub(crate) last_sync: Option<LastSync>,
+}
+
+/// A sync, in numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct LastSync {
+    /// When it ended.
+    pub(crate) at: SystemTime,
+    pub(crate) took: Duration,
+    /// Objects that it wrote.
+    pub(crate) writes: usize,
+    /// Services that it resolved.
+    pub(crate) services: usize,
+    /// It compared everything with the kernel.
+    pub(crate) full: bool,
 }
 
 impl Board {
@@ -48,7 +67,7 @@ impl Board {
             metrics.add(Box::new(Api(stats)));
         }
         let state = State { health: Health::new(late), ..State::default() };
-        Arc::new(Self { state: Mutex::new(state), metrics })
+        Arc::new(Self { state: Mutex::new(state), metrics, listing: Listing::default() })
     }
 
     /// Says which mode is in force from now on.

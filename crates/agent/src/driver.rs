@@ -48,6 +48,8 @@ pub(crate) trait Driver: Send {
     fn settle(&mut self) -> Result<(), ApplyError>;
     /// As [`Engine::problems`].
     fn problems(&self) -> Vec<Problem>;
+    /// As [`Engine::each_problem`].
+    fn visit_problems(&self, visit: &mut dyn FnMut(&Problem));
     /// As [`Engine::problem_count`].
     fn problem_count(&self) -> usize;
     /// As [`Engine::has_refusals`].
@@ -133,6 +135,10 @@ impl<D: Plane> Driver for Held<D> {
 
     fn problems(&self) -> Vec<Problem> {
         self.engine.problems()
+    }
+
+    fn visit_problems(&self, visit: &mut dyn FnMut(&Problem)) {
+        self.engine.each_problem().for_each(visit);
     }
 
     fn problem_count(&self) -> usize {

@@ -49,6 +49,11 @@ impl Health {
         self.alive = Instant::now();
     }
 
+    /// Whether the sync thread came round within that time.
+    pub(crate) fn seen_alive_within(&self, time: Duration) -> bool {
+        self.alive.elapsed() < time
+    }
+
     /// Nothing waits any more.
     pub(crate) fn done(&mut self) {
         self.queued = None;

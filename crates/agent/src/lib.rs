@@ -29,6 +29,7 @@ mod flows;
 mod health;
 mod janitor;
 mod list;
+mod listing;
 mod load;
 mod local_book;
 mod logging;

@@ -21,7 +21,7 @@ use crate::ask::Asker;
 use crate::board::Board;
 use crate::cli::RunArgs;
 use crate::compare::Comparer;
-use crate::debug::{DebugPages, HealthPages};
+use crate::debug::{DebugPages, HealthPages, LastTold};
 use crate::dns::{Dns, Prepared};
 use crate::driver::Driver;
 use crate::events::Events;
@@ -162,6 +162,7 @@ impl Agent {
             asker,
             dns: dns.clone(),
             turn: Mutex::new(()),
+            last_told: LastTold::default(),
         };
         let listeners = Listeners {
             health: Arc::new(HealthPages { board }),

@@ -6,7 +6,7 @@ mod tending;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use config::Settings;
 use dataplane::{ApplyError, FlowCheck, SyncReport};
@@ -15,7 +15,7 @@ use netlink::Socket;
 use resolve::ProxyConfig;
 
 use crate::ask::{Question, Seen};
-use crate::board::{Board, Copy};
+use crate::board::{Board, Copy, LastSync};
 use crate::dns_feed::DnsFeed;
 use crate::driver::Driver;
 use crate::flows;
@@ -388,7 +388,9 @@ impl SyncLoop {
         state.health.done();
         state.health.set_eligible(self.engine.store().facts());
         state.last_error = None;
+        state.last_sync = Some(last_sync(report, took));
         drop(state);
+        self.board.listing.take_in(self.engine.store(), &report.services);
         if report.full.is_some() || report.conflicts_changed {
             self.count_problems();
         }
@@ -446,6 +448,11 @@ impl SyncLoop {
         };
         let _ = reply.send(copy);
     }
+}
+
+fn last_sync(report: &SyncReport, took: Duration) -> LastSync {
+    let (services, full) = (report.services.len(), report.full.is_some());
+    LastSync { at: SystemTime::now(), took, writes: report.writes, services, full }
 }
 
 /// Gives an engine other settings; its mode stays.

@@ -184,8 +184,13 @@ impl<D: Dataplane> Engine<D> {
 
     /// Problems of the sources, contested frontends, and what the kernel did not take.
     pub fn problems(&self) -> Vec<Problem> {
+        self.each_problem().cloned().collect()
+    }
+
+    /// The same, not copied.
+    pub fn each_problem(&self) -> impl Iterator<Item = &Problem> {
         let contested = self.conflicts.values().flatten();
-        self.store.problems().chain(contested).chain(self.refused.values()).cloned().collect()
+        self.store.problems().chain(contested).chain(self.refused.values())
     }
 
     /// Whether the kernel did not take the objects of some Service.

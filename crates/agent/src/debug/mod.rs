@@ -2,13 +2,16 @@
 
 pub(crate) mod diff;
 pub(crate) mod explain;
+mod front;
 mod rules;
+mod service;
 
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use admin::{Page, PageRequest, Pages};
 use config::Settings;
+use page::Link;
 
 use crate::ask::Asker;
 use crate::board::Board;
@@ -16,6 +19,33 @@ use crate::compare::Comparer;
 use crate::dns::{self, Dns};
 use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
 use crate::sync::Message;
+
+/// The program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Pages that lead to one another.
+const LINKS: &[Link] = &[
+    Link { path: "/debug/rules", title: "Services" },
+    Link { path: "/debug/dns", title: "DNS" },
+    Link { path: "/debug/rules?format=text", title: "All rules" },
+    Link { path: "/configz", title: "Settings" },
+    Link { path: "/metrics", title: "Metrics" },
+];
+
+/// What `/` says: every page, a line each.
+const INDEX: &[&str] = &[
+    "/debug/rules",
+    "/debug/rules/NAMESPACE/NAME",
+    "/debug/rules?format=json",
+    "/debug/rules?format=json&diff=1",
+    "/debug/diff?service=NAMESPACE/NAME",
+    "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL",
+    "/debug/dns",
+    "/debug/dns?name=NAME&from=ADDRESS",
+    "/metrics",
+    "/configz",
+    "/proxyMode",
+    "/healthz",
+];
 
 /// `/healthz`, `/livez` and `/readyz`.
 pub(crate) struct HealthPages {
@@ -53,6 +83,22 @@ impl HealthPages {
     }
 }
 
+/// What pages of one Service begin with.
+const SERVICE: &str = "/debug/rules/";
+
+/// What the sync thread said last of itself.
+#[derive(Debug, Default)]
+pub(crate) struct LastTold(Mutex<front::Told>);
+
+fn lock(last: &LastTold) -> MutexGuard<'_, front::Told> {
+    last.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Somebody else has the turn.
+fn busy() -> Page {
+    Page::text(503, "this page is being made for somebody else; ask again\n").with("Retry-After", "1")
+}
+
 /// `/metrics`, `/proxyMode`, `/configz`, `/debug/rules`.
 pub(crate) struct DebugPages {
     pub(crate) board: Arc<Board>,
@@ -65,6 +111,8 @@ pub(crate) struct DebugPages {
     pub(crate) dns: Option<Arc<Dns>>,
     /// One large page at a time.
     pub(crate) turn: Mutex<()>,
+    /// What the sync thread said last, for when it does not.
+    pub(crate) last_told: LastTold,
 }
 
 impl Pages for DebugPages {
@@ -87,13 +135,11 @@ impl Pages for DebugPages {
                 netlink::give_back_memory();
                 page
             }
+            path if path.starts_with(SERVICE) => self.service(&path[SERVICE.len()..], request),
             diff::PATH => self.diff(request),
             explain::PATH => self.explain(request),
             dns::PATH => dns::page(self.dns.as_deref(), request),
-            "/" => Page::text(
-                200,
-                "/debug/rules\n/debug/rules?format=json\n/debug/rules?format=json&diff=1\n/debug/diff?service=NAMESPACE/NAME\n/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL\n/debug/dns\n/debug/dns?name=NAME&from=ADDRESS\n/metrics\n/configz\n/proxyMode\n/healthz\n",
-            ),
+            "/" => Page::text(200, INDEX.join("\n") + "\n"),
             _ => Page::not_found(),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use admin::{Page, PageRequest};
+use admin::{Format, Page, PageRequest};
 use resolve::resolve;
 use serde_json::{Value as Json, json};
 
@@ -18,9 +18,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl DebugPages {
     pub(super) fn rules(&self, request: &PageRequest) -> Page {
+        let format = match request.format() {
+            Ok(format) => format,
+            Err(page) => return page,
+        };
+        let is_list = ["q", "sort", "page"].iter().any(|name| request.value(name).is_some());
+        if format == Format::Html || is_list {
+            return self.front(request, format);
+        }
         let query = &*request.query;
         let Ok(_turn) = self.turn.try_lock() else {
-            return Page::text(503, "this page is being made for somebody else; ask again\n");
+            return super::busy();
         };
         let has = |wanted: &str| query.split('&').any(|pair| pair == wanted);
         let Some(mut copy) = self.copy() else {
@@ -34,7 +42,7 @@ impl DebugPages {
         } else {
             None
         };
-        if has("format=json") {
+        if format == Format::Json {
             Page::json(200, self.json(&copy, diff).to_string())
         } else {
             Page::text(200, self.text(&copy, diff))

@@ -1,0 +1,118 @@
+//! `/debug/rules/NAMESPACE/NAME`: one Service.
+
+mod view;
+
+use std::sync::Arc;
+
+use admin::{Format, Page, PageRequest};
+use model::{IpFamily, NamespacedName, Service};
+use page::{Difference, ENDPOINTS, MAX_ENDPOINTS, PORTS, ServiceView};
+use resolve::{LocalSource, LocalView, ProxyConfig, Resolved, Roster, resolve, roster};
+
+use super::front::{about, html};
+use super::{DebugPages, LINKS, VERSION};
+use crate::ask::Seen;
+use crate::rules_view::RulesView;
+
+/// Problems of one Service that are shown.
+const PROBLEMS: usize = 20;
+
+/// What is known of one Service, copied from the sync thread to be written elsewhere.
+pub(super) struct Found {
+    pub(super) node: String,
+    pub(super) place: String,
+    pub(super) synced: bool,
+    pub(super) config: ProxyConfig,
+    pub(super) service: Arc<Service>,
+    pub(super) resolved: Resolved,
+    /// One for each of the first [`PORTS`] Routes.
+    pub(super) rosters: Vec<Roster>,
+    /// How local pods are told, by family.
+    pub(super) detectors: [LocalSource; 2],
+    pub(super) local: LocalView,
+    pub(super) problems: Vec<String>,
+    pub(super) rules: Box<dyn RulesView>,
+}
+
+impl Found {
+    fn new(seen: &Seen<'_>, name: &NamespacedName, endpoints: usize) -> Option<Self> {
+        let (engine, store) = (seen.engine, seen.engine.store());
+        let entry = store.entry(name)?;
+        let service = Arc::clone(entry.service.as_ref()?);
+        let config = engine.config();
+        let resolved = resolve(store, config, name);
+        let shown = resolved.routes.iter().take(PORTS);
+        let rosters = shown.map(|route| roster(store, config, route, endpoints)).collect();
+        let own = name.to_string();
+        let mut problems = Vec::new();
+        engine.visit_problems(&mut |problem| {
+            if problems.len() < PROBLEMS && about(store, problem).as_ref() == Some(&own) {
+                problems.push(problem.to_string());
+            }
+        });
+        Some(Self {
+            node: store.node_name().to_string(),
+            place: engine.place().to_string(),
+            synced: seen.synced,
+            detectors: IpFamily::ALL.map(|family| LocalSource::new(config, store.facts(), family)),
+            local: LocalView::new(store, Some(entry), &resolved),
+            config: config.clone(),
+            rules: engine.rules(Some(std::slice::from_ref(name))),
+            service,
+            resolved,
+            rosters,
+            problems,
+        })
+    }
+}
+
+impl DebugPages {
+    /// The page of the Service whose `namespace/name` ends the path.
+    pub(super) fn service(&self, path: &str, request: &PageRequest) -> Page {
+        let format = match request.format() {
+            Ok(format) => format,
+            Err(page) => return page,
+        };
+        let missing = || Page::text(404, "there is no such Service on this node\n");
+        let Some(name) = service_name(path) else { return missing() };
+        let endpoints = request.value("endpoints").and_then(|text| text.parse().ok());
+        let endpoints = endpoints.unwrap_or(ENDPOINTS).min(MAX_ENDPOINTS);
+        let mut found = match self.asker.ask(move |seen| Found::new(seen, &name, endpoints)) {
+            Ok(Some(found)) => found,
+            Ok(None) => return missing(),
+            Err(error) => return Page::text(503, format!("{error}\n")),
+        };
+        let difference = match request.value("diff").as_deref() {
+            Some("1") => match self.difference(&mut found) {
+                Ok(difference) => Some(difference),
+                Err(page) => return page,
+            },
+            _ => None,
+        };
+        answer(&ServiceView { difference, ..view::service(&found) }, format)
+    }
+
+    /// Reads the kernel: one page at a time.
+    fn difference(&self, found: &mut Found) -> Result<Difference, Page> {
+        let Ok(_turn) = self.turn.try_lock() else { return Err(super::busy()) };
+        Ok(match found.rules.difference() {
+            Ok(lines) => Difference::new(lines),
+            Err(error) => Difference { error: Some(error.to_string()), ..Difference::default() },
+        })
+    }
+}
+
+/// From `namespace/name`; these need no decoding.
+fn service_name(path: &str) -> Option<NamespacedName> {
+    let (namespace, name) = path.split_once('/')?;
+    let plain = |text: &str| !text.is_empty() && !text.contains('/');
+    (plain(namespace) && plain(name)).then(|| NamespacedName::new(namespace, name))
+}
+
+fn answer(view: &ServiceView, format: Format) -> Page {
+    match format {
+        Format::Html => html(200, page::html::service(view, LINKS, VERSION)),
+        Format::Json => Page::json(200, serde_json::to_string(view).unwrap_or_default()),
+        Format::Text => Page::text(200, page::text::service(view)),
+    }
+}

@@ -1,0 +1,28 @@
+//! What an operator sees of a node: its state, the list of Services, one Service.
+//!
+//! ```text
+//! sync --what it resolved--> Catalogue --list()--> ListView --+
+//! agent: board, resolve, rules ------> Overview, ServiceView --+--> JSON (serde), text, html
+//! ```
+//!
+//! Invariants:
+//! * values in, text out: no I/O, no clock, no thread;
+//! * whatever comes from objects of the cluster is escaped in HTML ([`maud`] does it; the only parts that are not escaped are
+//!   this crate's own style and script), and nothing but these can run there ([`html::policy`]);
+//! * nothing is of unbounded length: each list has its constant, and says how much it leaves out;
+//! * a page is one file: no font, image, style or script from elsewhere; without JavaScript it says the same, but does not move.
+
+mod catalogue;
+pub mod html;
+mod list;
+mod overview;
+mod service;
+pub mod text;
+
+pub use catalogue::{Catalogue, Entry};
+pub use list::{ListView, MAX_QUERY, Marks, PAGE, RowView, Search, Sort, kind, list, policy};
+pub use overview::{Front, Link, Overview, PROBLEMS, ProblemsView, SyncView};
+pub use service::{
+    DIFFERENCE, Difference, ENDPOINTS, EndpointView, FrontendView, MAX_ENDPOINTS, PORTS, PortView, RULES,
+    RulesText, ServiceView, Setting, Share, StandingView, UnfitView, WayView,
+};
