@@ -62,7 +62,12 @@ mod tests {
 
     fn view(port: u16, ready: usize, dropped: usize) -> LocalView {
         let health = (port != 0).then_some(HealthCheck { port, endpoints: [Some(ready), None] });
-        LocalView { health, internal_dropped: [dropped, 0], external_dropped: [0, dropped] }
+        LocalView {
+            health,
+            internal_dropped: [dropped, 0],
+            external_dropped: [0, dropped],
+            ..LocalView::default()
+        }
     }
 
     #[test]
