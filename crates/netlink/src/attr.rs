@@ -201,6 +201,11 @@ impl<'a> Attrs<'a> {
         self.find(kind)?.be32()
     }
 
+    /// The first attribute of a type, as a big-endian number of up to 8 bytes.
+    pub fn number64(self, kind: u16) -> Option<u64> {
+        self.find(kind)?.be()
+    }
+
     /// The first attribute of a type, as a number in host byte order.
     pub fn host(self, kind: u16) -> Option<u32> {
         self.find(kind)?.host()?.try_into().ok()

@@ -5,11 +5,14 @@ mod netns;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use netns::{in_netns, ip, run};
 use towpath_netlink::Socket;
-use towpath_netlink::conntrack::{Family, Filter, Flow, delete, delete_all, dump, open};
+use towpath_netlink::conntrack::{
+    Account, DST_NAT, Ended, Family, Filter, Flow, News, SEEN_REPLY, delete, delete_all, dump, dump_accounts,
+    open,
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -146,7 +149,7 @@ fn every_combination_of_a_filter_is_answered() {
             (Some(132), vip, Some(53), 0),
         ];
         for (protocol, original_dst, original_dport, count) in cases {
-            let filter = Filter { family: Family::V4, protocol, original_dst, original_dport };
+            let filter = Filter { protocol, original_dst, original_dport, ..Filter::all(Family::V4) };
             assert_eq!(flows(&mut socket, &filter).len(), count, "{filter:?}");
         }
         let contradiction = Filter { original_dst: vip, ..Filter::all(Family::V6) };
@@ -224,5 +227,116 @@ fn icmp_is_passed_over() {
         let mut socket = open().unwrap();
         assert_eq!(flows(&mut socket, &Filter::all(Family::V4)).len(), 1);
         assert_eq!(run(&["conntrack", "-L"], "").lines().count(), 2);
+    });
+}
+
+/// Sets a sysctl of this thread's namespace.
+fn set(name: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/netfilter/{name}"), value).unwrap();
+}
+
+#[test]
+fn flows_are_found_by_client_endpoint_and_translation() {
+    in_netns(|| {
+        world();
+        ip("addr add 10.0.0.2/24 dev lo
+            addr add fd00::2/64 dev lo nodad");
+        let _endpoints = ["10.0.0.1:5353", "[fd00::1]:5353"].map(|at| UdpSocket::bind(at).unwrap());
+        send_udp("10.0.0.1", VIPS[0], 20_000..20_003);
+        send_udp("10.0.0.2", VIPS[0], 21_000..21_005);
+        send_udp("10.0.0.2", ("10.0.0.1", 5353), 22_000..22_007);
+        // `nodad` makes the address usable at once, the route to it follows.
+        while !run(&["ip", "-6", "route", "show", "table", "local"], "").contains("fd00::2 ") {
+            std::thread::yield_now();
+        }
+        send_udp("fd00::1", VIPS6[0], 23_000..23_002);
+        send_udp("fd00::2", VIPS6[0], 24_000..24_004);
+        let mut socket = open().unwrap();
+        let ip = |text: &str| Some(text.parse().unwrap());
+        let (v4, v6) = (Filter::all(Family::V4), Filter::all(Family::V6));
+        let cases = [
+            (Filter { original_src: ip("10.0.0.1"), ..v4 }, 3),
+            (Filter { original_src: ip("10.0.0.2"), ..v4 }, 12),
+            (Filter { original_src: ip("10.0.0.2"), status: DST_NAT, ..v4 }, 5),
+            (Filter { status: DST_NAT, ..v4 }, 8),
+            (Filter { status: DST_NAT | SEEN_REPLY, ..v4 }, 0),
+            (Filter { reply_src: ip("10.0.0.1"), ..v4 }, 15),
+            (Filter { reply_src: ip("10.0.0.1"), reply_sport: Some(5353), protocol: Some(UDP), ..v4 }, 15),
+            (Filter { reply_sport: Some(53), protocol: Some(UDP), ..v4 }, 0),
+            (Filter { reply_sport: Some(5353), ..v4 }, 15),
+            (Filter { reply_src: ip("10.0.0.9"), ..v4 }, 0),
+            (Filter { original_src: ip("fd00::2"), ..v6 }, 4),
+            (Filter { original_src: ip("fd00::1"), original_dst: ip(VIPS6[0].0), status: DST_NAT, ..v6 }, 2),
+            (Filter { reply_src: ip("fd00::1"), protocol: Some(UDP), reply_sport: Some(5353), ..v6 }, 6),
+            (Filter { reply_src: ip("fd00::7"), ..v6 }, 0),
+            (Filter { original_src: ip("fd00::2"), ..v4 }, 0),
+        ];
+        for (filter, count) in cases {
+            assert_eq!(flows(&mut socket, &filter).len(), count, "{filter:?}");
+        }
+    });
+}
+
+fn accounts(socket: &mut Socket, filter: &Filter) -> Vec<Account> {
+    let mut found = Vec::new();
+    dump_accounts(socket, filter, |account| found.push(account)).unwrap();
+    found
+}
+
+#[test]
+fn bytes_state_and_age_of_a_connection() {
+    in_netns(|| {
+        world();
+        let listener = TcpListener::bind("10.0.0.1:5353").unwrap();
+        let mut socket = open().unwrap();
+        let before = TcpStream::connect(VIPS[0]).unwrap();
+        let account = accounts(&mut socket, &of_vip(VIPS[0], TCP))[0];
+        assert_eq!((account.counters, account.started), (None, None), "nobody has asked the kernel to count");
+        assert_eq!(account.state, Some(3), "established");
+        drop(before);
+
+        set("nf_conntrack_acct", "1");
+        set("nf_conntrack_timestamp", "1");
+        let _client = TcpStream::connect(VIPS[1]).unwrap();
+        let account = accounts(&mut socket, &of_vip(VIPS[1], TCP))[0];
+        let [there, back] = account.counters.unwrap();
+        // SYN and ACK; SYN/ACK. Loopback may have acknowledged more by now.
+        assert!(there.packets >= 2 && back.packets >= 1, "{account:?}");
+        assert!(there.bytes >= 104 && back.bytes >= 60, "{account:?}");
+        assert!(account.timeout.unwrap() > 100_000, "{account:?}");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let age = now - Duration::from_nanos(account.started.unwrap());
+        assert!(age < Duration::from_secs(60), "{age:?}");
+        drop(listener);
+    });
+}
+
+#[test]
+fn flows_that_end_are_told_of() {
+    in_netns(|| {
+        world();
+        set("nf_conntrack_acct", "1");
+        let mut ended = Ended::open().unwrap();
+        let _endpoint = UdpSocket::bind("10.0.0.1:5353").unwrap();
+        send_udp("10.0.0.1", VIPS[0], 20_000..20_010);
+        assert_eq!(ended.next(Duration::ZERO, |_| ()).unwrap(), News::None);
+        let mut socket = open().unwrap();
+        let live = flows(&mut socket, &of_vip(VIPS[0], UDP));
+        assert_eq!(delete_all(&mut socket, &live).unwrap(), 10);
+        let mut told = Vec::new();
+        while told.len() < 10 {
+            assert_eq!(ended.next(Duration::from_secs(5), |account| told.push(account)).unwrap(), News::Some);
+        }
+        assert_eq!(told.iter().map(|a| a.flow.original.sport).collect::<HashSet<_>>(), source_ports(&live));
+        for account in told {
+            let [there, back] = account.counters.unwrap();
+            assert_eq!(
+                (there.packets, there.bytes, back.packets),
+                (1, 29, 0),
+                "a byte after IP and UDP headers"
+            );
+            assert!(account.flow.is_dnat() && !account.flow.is_snat() && !account.flow.is_answered());
+            assert_eq!(account.timeout, None);
+        }
     });
 }

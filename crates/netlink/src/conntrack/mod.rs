@@ -1,8 +1,9 @@
-//! Connection tracking: dumps of flows, filtered in the kernel, and their deletion.
+//! Connection tracking: dumps of flows, filtered in the kernel, their deletion, and the news that they are gone.
 //!
 //! ```text
-//!   flow   Flow, Tuple, Filter                 (values)
+//!   flow   Flow, Tuple, Account, Filter        (values)
 //!   wire   values <-> ctnetlink messages       (pure)
+//!   ended  news of flows that are gone         (I/O)
 //!   here   dump, delete, delete_all            (I/O)
 //! ```
 //!
@@ -10,10 +11,12 @@
 //! * what the kernel filters is checked again here, so that every kernel gives the same answer;
 //! * a deletion names tuple, zone and id: it means the flow that was seen, not whatever has its tuple now.
 
+mod ended;
 mod flow;
 mod wire;
 
-pub use flow::{Family, Filter, Flow, Tuple};
+pub use ended::{Ended, News};
+pub use flow::{Account, Counters, DST_NAT, Family, Filter, Flow, SEEN_REPLY, SRC_NAT, Tuple};
 
 use crate::attr::Buffer;
 use crate::socket::refusal;
@@ -41,6 +44,31 @@ pub fn open() -> Result<Socket, NetlinkError> {
 /// Kernels before 5.8 ignore the filter, others may refuse it; then all flows of the family are read and
 /// filtered here. Errors: the socket failed, or the kernel refused even the unfiltered dump (`CAP_NET_ADMIN`).
 pub fn dump(socket: &mut Socket, filter: &Filter, mut each: impl FnMut(Flow)) -> Result<bool, NetlinkError> {
+    dump_read(socket, filter, |reply| {
+        if let Some(flow) = wire::flow(reply).filter(|flow| filter.matches(flow)) {
+            each(flow);
+        }
+    })
+}
+
+/// As [`dump`], with all that the kernel counts and knows of each flow.
+pub fn dump_accounts(
+    socket: &mut Socket,
+    filter: &Filter,
+    mut each: impl FnMut(Account),
+) -> Result<bool, NetlinkError> {
+    dump_read(socket, filter, |reply| {
+        if let Some(account) = wire::account(reply).filter(|account| filter.matches(&account.flow)) {
+            each(account);
+        }
+    })
+}
+
+fn dump_read(
+    socket: &mut Socket,
+    filter: &Filter,
+    mut each: impl FnMut(&Reply<'_>),
+) -> Result<bool, NetlinkError> {
     if filter.is_contradiction() {
         return Ok(true);
     }
@@ -73,16 +101,12 @@ fn dump_once(
     socket: &mut Socket,
     filter: &Filter,
     in_kernel: bool,
-    each: &mut impl FnMut(Flow),
+    each: &mut impl FnMut(&Reply<'_>),
 ) -> Result<bool, NetlinkError> {
     let sequence = socket.sequences(1);
     let mut request = Buffer::default();
     wire::put_dump(&mut request, filter, in_kernel, sequence);
-    socket.dump(request.bytes(), sequence, |reply| {
-        if let Some(flow) = wire::flow(&reply).filter(|flow| filter.matches(flow)) {
-            each(flow);
-        }
-    })
+    socket.dump(request.bytes(), sequence, |reply| each(&reply))
 }
 
 fn is_filter_refused(error: &NetlinkError) -> bool {

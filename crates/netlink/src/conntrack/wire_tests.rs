@@ -137,3 +137,73 @@ fn what_the_kernel_would_get_wrong_is_kept_from_it() {
     let v6 = Filter { protocol: Some(6), original_dport: Some(53), ..v6 };
     assert_eq!(flags(&dump_request(&v6, true)), Some(FLAG_PROTO_NUM | FLAG_PROTO_DST_PORT));
 }
+
+#[test]
+fn the_kernel_gets_client_endpoint_and_status() {
+    let filter = Filter {
+        protocol: Some(6),
+        original_src: Some("10.0.0.1".parse().unwrap()),
+        reply_src: Some("10.1.2.3".parse().unwrap()),
+        reply_sport: Some(5353),
+        status: super::super::DST_NAT,
+        ..Filter::all(Family::V4)
+    };
+    let request = dump_request(&filter, true);
+    let part = |kind| Attrs(&request).find(kind).unwrap().nested();
+    let ip = |kind| part(kind).find(CTA_TUPLE_IP).unwrap().nested().find(CTA_IP_V4_SRC).unwrap().payload;
+    let port = part(CTA_TUPLE_REPLY).find(CTA_TUPLE_PROTO).unwrap().nested().number(CTA_PROTO_SRC_PORT);
+    let flags = part(CTA_FILTER).find(CTA_FILTER_REPLY_FLAGS).unwrap().payload;
+    assert_eq!((ip(CTA_TUPLE_ORIG), ip(CTA_TUPLE_REPLY)), (&[10, 0, 0, 1][..], &[10, 1, 2, 3][..]));
+    assert_eq!(port, Some(5353));
+    assert_eq!(flags, (FLAG_IP_SRC | FLAG_PROTO_NUM | FLAG_PROTO_SRC_PORT).to_ne_bytes());
+    assert_eq!(Attrs(&request).number(CTA_STATUS), Some(0x20));
+    assert_eq!(Attrs(&request).number(CTA_STATUS_MASK), Some(0x20));
+}
+
+#[test]
+fn an_address_of_the_replies_alone_needs_no_protocol() {
+    let filter = Filter { reply_src: Some("10.1.2.3".parse().unwrap()), ..Filter::all(Family::V4) };
+    let request = dump_request(&filter, true);
+    assert_eq!(flags(&request), None);
+    assert!(Attrs(&request).find(CTA_TUPLE_ORIG).is_none());
+    assert!(Attrs(&request).find(CTA_TUPLE_REPLY).is_some());
+    let ported = Filter { protocol: Some(17), ..filter };
+    assert_eq!(flags(&dump_request(&ported, true)), Some(FLAG_PROTO_NUM), "the protocol is asked for once");
+}
+
+fn counted(buffer: &mut Buffer, kind: u16, packets: u64, bytes: u64) {
+    buffer.nested(kind, |b| {
+        b.put_be64(CTA_COUNTERS_PACKETS, packets);
+        b.put_be64(CTA_COUNTERS_BYTES, bytes);
+    });
+}
+
+#[test]
+fn what_is_counted_is_read() {
+    let told = told(&v4_flow(), 6, |_| {});
+    let mut buffer = Buffer::default();
+    buffer.raw(&told);
+    counted(&mut buffer, CTA_COUNTERS_ORIG, 3, 1 << 40);
+    counted(&mut buffer, CTA_COUNTERS_REPLY, 2, 120);
+    buffer.nested(CTA_PROTOINFO, |b| b.nested(CTA_PROTOINFO_TCP, |b| b.put(CTA_PROTOINFO_STATE, &[3])));
+    buffer.nested(CTA_TIMESTAMP, |b| b.put_be64(CTA_TIMESTAMP_START, 77));
+    let read = |kind, payload| account(&Reply { kind, flags: 0, sequence: 0, port: 0, payload });
+    let live = read(CT_NEW, buffer.bytes()).unwrap();
+    assert_eq!(live.flow, Flow { protocol: 6, ..v4_flow() });
+    let counters = [Counters { packets: 3, bytes: 1 << 40 }, Counters { packets: 2, bytes: 120 }];
+    assert_eq!((live.counters, live.state, live.timeout), (Some(counters), Some(3), Some(30)));
+    assert_eq!(live.started, Some(77));
+    let gone = read(CT_DELETE, buffer.bytes()).unwrap();
+    assert_eq!(gone, Account { timeout: None, ..live });
+    let plain = read(CT_NEW, &told).unwrap();
+    assert_eq!((plain.counters, plain.state, plain.started), (None, None, None));
+}
+
+#[test]
+fn counters_of_one_direction_are_none() {
+    let mut buffer = Buffer::default();
+    buffer.raw(&told(&v4_flow(), 6, |_| {}));
+    counted(&mut buffer, CTA_COUNTERS_ORIG, 3, 4);
+    let read = account(&Reply { kind: CT_NEW, flags: 0, sequence: 0, port: 0, payload: buffer.bytes() });
+    assert_eq!(read.unwrap().counters, None);
+}
