@@ -68,6 +68,7 @@ const TABLE: &[(&str, May)] = &[
     ),
     ("towpath-dns-node", May::Use(&["towpath-model", "towpath-netlink"])),
     ("towpath-shadow", May::Use(&["towpath-xtables", "towpath-resolve", "towpath-model", "towpath-netlink"])),
+    ("towpath-flows", May::Use(&["towpath-model", "towpath-netlink"])),
     ("towpath-migrate", May::Use(&["towpath-config", "towpath-resolve", "towpath-model"])),
     ("towpath-agent", May::UseAny),
     ("towpath", May::Use(&["towpath-agent"])),

@@ -20,7 +20,7 @@ use testkit::wait;
 use crate::http;
 
 const NAMED_BY: &str = "TOWPATH_BIN";
-const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+pub(crate) const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 /// The variable that names the lock of the iptables tools.
 const LOCK: &str = "XTABLES_LOCKFILE";
 const HEALTHZ: &str = "127.0.0.1:10256";

@@ -20,6 +20,7 @@ mod bad_input;
 mod case;
 mod cluster;
 mod configuration;
+mod connections;
 mod dns;
 mod duties;
 mod fallback;
@@ -119,6 +120,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("local-pods", local_pods::TESTS),
     ("configuration", configuration::TESTS),
     ("duties", duties::TESTS),
+    ("connections", connections::TESTS),
     ("kubeadm", kubeadm::TESTS),
     ("api-faults", faults::silence::TESTS),
     ("api-faults", faults::credentials::TESTS),
@@ -197,6 +199,7 @@ const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
     ("duties", duties::TESTS),
     ("dns", dns::program::TESTS),
     ("dns", dns::program::falls::TESTS),
+    ("connections", connections::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode iptables too, with each variant.
@@ -212,6 +215,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("bad-input", bad_input::TESTS),
     ("show", show::TESTS),
     ("duties", duties::TESTS),
+    ("connections", connections::TESTS),
     ("kubeadm", kubeadm::TESTS),
     ("dns-node", dns::TESTS),
     ("dns-node", dns::falls::TESTS),

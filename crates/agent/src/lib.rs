@@ -17,6 +17,7 @@ mod cleanup;
 mod cli;
 mod client;
 mod compare;
+mod connections;
 mod debug;
 mod diff;
 mod dns;

@@ -1,18 +1,54 @@
 //! `towpath flows`.
 
-use anyhow::{Result, bail};
-use clap::Args;
+use std::io::Write;
+use std::net::IpAddr;
 
-use crate::client::AgentArgs;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use flows::FlowsView;
+
+use crate::client::{self, AgentArgs};
+use crate::debug;
 
 /// Its arguments.
 #[derive(Debug, Args)]
 pub(crate) struct FlowsArgs {
+    /// Only connections of this Service.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    service: Option<String>,
+    /// Only connections from this address.
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// Only connections to this endpoint.
+    #[arg(long, value_name = "IP[:PORT]")]
+    endpoint: Option<String>,
+    /// List at most so many connections, 0 to 1000; totals are of all.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(..=FlowsView::FLOWS as i64))]
+    limit: u16,
+    /// How it is printed.
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Output,
     #[command(flatten)]
-    pub(crate) agent: AgentArgs,
+    agent: AgentArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
 }
 
 /// Runs it.
 pub(crate) fn flows(args: &FlowsArgs) -> Result<()> {
-    bail!("the agent at {} cannot be asked for this yet", args.agent.agent)
+    let (client, limit) = (args.client.map(|ip| ip.to_string()), args.limit.to_string());
+    let format = if args.output == Output::Json { "json" } else { "text" };
+    let wanted = [("service", &args.service), ("client", &client), ("endpoint", &args.endpoint)];
+    let given = wanted.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let query: Vec<(&str, &str)> = given.chain([("limit", &*limit), ("format", format)]).collect();
+    let mut page = client::get(args.agent.agent, debug::FLOWS, &query)?;
+    if !page.ends_with('\n') {
+        page.push('\n');
+    }
+    std::io::stdout().write_all(page.as_bytes())?;
+    Ok(())
 }

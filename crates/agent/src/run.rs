@@ -21,6 +21,7 @@ use crate::ask::Asker;
 use crate::board::Board;
 use crate::cli::RunArgs;
 use crate::compare::Comparer;
+use crate::connections::FlowDesk;
 use crate::debug::{DebugPages, HealthPages, LastTold};
 use crate::dns::{Dns, Prepared};
 use crate::driver::Driver;
@@ -155,6 +156,7 @@ impl Agent {
         events.starting();
         let asker = Arc::new(Asker::new(to_sync.clone()));
         let debug = DebugPages {
+            flows: Arc::new(FlowDesk::new(Arc::clone(&asker), Arc::clone(&board))),
             board: Arc::clone(&board),
             settings: shared,
             sync: to_sync.clone(),

@@ -2,9 +2,12 @@
 
 pub(crate) mod diff;
 pub(crate) mod explain;
+mod flows;
 mod front;
 mod rules;
 mod service;
+
+pub(crate) use flows::PATH as FLOWS;
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,7 @@ use page::Link;
 use crate::ask::Asker;
 use crate::board::Board;
 use crate::compare::Comparer;
+use crate::connections::FlowDesk;
 use crate::dns::{self, Dns};
 use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
 use crate::sync::Message;
@@ -25,6 +29,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Pages that lead to one another.
 const LINKS: &[Link] = &[
     Link { path: "/debug/rules", title: "Services" },
+    Link { path: "/debug/flows", title: "Connections" },
     Link { path: "/debug/dns", title: "DNS" },
     Link { path: "/debug/rules?format=text", title: "All rules" },
     Link { path: "/configz", title: "Settings" },
@@ -39,6 +44,7 @@ const INDEX: &[&str] = &[
     "/debug/rules?format=json&diff=1",
     "/debug/diff?service=NAMESPACE/NAME",
     "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL",
+    "/debug/flows?service=NAMESPACE/NAME&client=ADDRESS&endpoint=ADDRESS:PORT",
     "/debug/dns",
     "/debug/dns?name=NAME&from=ADDRESS",
     "/metrics",
@@ -108,6 +114,8 @@ pub(crate) struct DebugPages {
     pub(crate) asker: Arc<Asker>,
     /// For comparisons with the kernel.
     pub(crate) comparer: Comparer,
+    /// Answers questions about connections.
+    pub(crate) flows: Arc<FlowDesk>,
     pub(crate) dns: Option<Arc<Dns>>,
     /// One large page at a time.
     pub(crate) turn: Mutex<()>,
@@ -138,6 +146,7 @@ impl Pages for DebugPages {
             path if path.starts_with(SERVICE) => self.service(&path[SERVICE.len()..], request),
             diff::PATH => self.diff(request),
             explain::PATH => self.explain(request),
+            FLOWS => flows::page(&self.flows, request),
             dns::PATH => dns::page(self.dns.as_deref(), request),
             "/" => Page::text(200, INDEX.join("\n") + "\n"),
             _ => Page::not_found(),

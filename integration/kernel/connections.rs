@@ -1,0 +1,255 @@
+//! `/debug/flows` and `towpath flows`: which endpoint each connection went to, as real packets show it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testkit::probe::UdpFlow;
+use testkit::wait;
+
+use crate::agent::METRICS;
+use crate::ipvs::held::{self, HELD, HOLDERS, Holders};
+use crate::packets::{ANSWER, Answer, answer};
+use crate::plan::Plan;
+use crate::stage::{Stage, ip, socket};
+use crate::{Test, http};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test::new("each_flow_is_shown_with_service_and_endpoint", each_flow),
+    Test::new("only_what_is_asked_for_is_shown", filters),
+    Test::new("bytes_are_counted_by_endpoint", bytes),
+    Test::new("an_endpoint_that_is_gone_is_called_so", gone),
+    Test::new("what_cannot_be_asked_is_refused", refused),
+];
+
+const SCENE: &str = "
+services:
+- name: ns/dns
+  type: LoadBalancer
+  cluster_ips: [10.96.0.10, 'fd00:96::10']
+  external_ips: [198.51.100.11, '2001:db8:100::11']
+  lb_ingress: [{ip: 198.51.100.10}, {ip: '2001:db8:100::10'}]
+  ports: [{name: d, port: 53, node_port: 30053, protocol: UDP}]
+- name: ns/other
+  type: ClusterIP
+  cluster_ips: [10.96.0.30]
+  ports: [{name: d, port: 53, protocol: UDP}]
+slices:
+- service: ns/dns
+  ports: [{name: d, port: 5353, protocol: UDP}]
+  endpoints: [{ip: 10.244.1.1}, {ip: 10.244.1.2}]
+- service: ns/dns
+  family: 6
+  ports: [{name: d, port: 5353, protocol: UDP}]
+  endpoints: [{ip: 'fd00:244:0:1::1'}, {ip: 'fd00:244:0:1::2'}]
+- service: ns/other
+  ports: [{name: d, port: 5353, protocol: UDP}]
+  endpoints: [{ip: 10.244.1.1}]
+";
+
+/// How long a list may take.
+const SOON: Duration = Duration::from_secs(30);
+
+const CLIENT: &str = "203.0.113.9";
+const CLIENT6: &str = "2001:db8:1::9";
+const OTHER: &str = "10.96.0.30:53";
+
+/// Every frontend of ns/dns, with a client for it and its kind.
+const FRONTENDS: [(&str, &str, &str); 8] = [
+    (CLIENT, "10.96.0.10:53", "clusterIP"),
+    (CLIENT, "198.51.100.10:53", "loadBalancer"),
+    (CLIENT, "198.51.100.11:53", "externalIP"),
+    (CLIENT, "192.168.0.2:30053", "nodePort"),
+    (CLIENT6, "[fd00:96::10]:53", "clusterIP"),
+    (CLIENT6, "[2001:db8:100::10]:53", "loadBalancer"),
+    (CLIENT6, "[2001:db8:100::11]:53", "externalIP"),
+    (CLIENT6, "[fd00:192::2]:30053", "nodePort"),
+];
+
+fn stage() -> Result<Stage> {
+    held::plan(Plan::new(SCENE)?.outside(&[CLIENT, CLIENT6])?)?.start()
+}
+
+/// A flow that was answered, and what its endpoint saw.
+struct Talk {
+    flow: UdpFlow,
+    answer: Answer,
+    kind: &'static str,
+}
+
+fn talk(stage: &Stage, from: &str, to: &str, kind: &'static str) -> Result<Talk> {
+    let flow = UdpFlow::open(stage.world.namespace(ip(from)?), ip(from)?, socket(to)?)?;
+    let answer = answer(&flow.ask(ANSWER)?).with_context(|| format!("{from} -> {to}"))?;
+    Ok(Talk { flow, answer, kind })
+}
+
+fn talk_to_all(stage: &Stage) -> Result<Vec<Talk>> {
+    FRONTENDS.iter().map(|(from, to, kind)| talk(stage, from, to, kind)).collect()
+}
+
+/// The page, once it is not older than what happened before the call.
+fn flows(stage: &Stage, query: &str) -> Result<Value> {
+    let path = format!("/debug/flows?format=json&{query}");
+    // A slow machine has to wait at times (503), since lists may take a share of its time only.
+    let page = wait::until("the list", SOON, || {
+        let answer = http::get(stage.node(), METRICS, &path)?;
+        Ok(answer.filter(|answer| answer.status != 503))
+    })?;
+    ensure!(page.status == 200, "{path}: {page:?}");
+    serde_json::from_str(&page.body).with_context(|| format!("reading {page:?}"))
+}
+
+/// A list in the answer.
+fn list<'a>(value: &'a Value, name: &str) -> Result<&'a Vec<Value>> {
+    value[name].as_array().with_context(|| format!("{name} is no list in {value}"))
+}
+
+/// What the page says of a talk.
+fn shown<'a>(page: &'a Value, talk: &Talk) -> Result<&'a Value> {
+    let client = talk.flow.source.to_string();
+    let found = list(page, "flows")?.iter().find(|flow| {
+        flow["client"] == client.as_str() && flow["frontend"] == talk.flow.destination.to_string()
+    });
+    found.with_context(|| format!("{client} -> {} is not in {page:#}", talk.flow.destination))
+}
+
+fn each_flow() -> Result<()> {
+    stage()?.play(|stage| {
+        let talks = talk_to_all(stage)?;
+        let holders = Holders::listen(stage)?;
+        let held = holders.open_many(stage, CLIENT, HELD, 2)?;
+        let page = flows(stage, "")?;
+        for talk in &talks {
+            let flow = shown(&page, talk)?;
+            ensure!(flow["endpoint"] == talk.answer.endpoint.to_string(), "{:?}: {flow}", talk.answer);
+            ensure!(
+                flow["service"] == "ns/dns" && flow["port"] == "d" && flow["protocol"] == "udp",
+                "{flow}"
+            );
+            ensure!(flow["kind"] == talk.kind && flow["state"] == "ANSWERED", "{}: {flow}", talk.kind);
+            let other = (talk.answer.source != talk.flow.source.ip()).then_some(talk.answer.source);
+            let seen = flow["masqueraded"].as_str().map(socket).transpose()?.map(|seen| seen.ip());
+            ensure!(seen == other, "the endpoint saw {other:?}: {flow}");
+        }
+        let tcp = |flow: &&Value| flow["service"] == "ns/held" && flow["state"] == "ESTABLISHED";
+        ensure!(list(&page, "flows")?.iter().filter(tcp).count() == held.len(), "{page:#}");
+        totals(&page, "ns/dns", &talks.iter().map(|talk| talk.answer.endpoint).collect::<Vec<_>>())?;
+        totals(&page, "ns/held", &held.iter().map(|held| held.endpoint).collect::<Vec<_>>())?;
+        text(stage, &talks[0])
+    })
+}
+
+/// The totals of a Service are those of these connections.
+fn totals(page: &Value, service: &str, went_to: &[SocketAddr]) -> Result<()> {
+    let found = list(page, "services")?.iter().find(|one| one["service"] == service);
+    let of_service = found.with_context(|| format!("no totals of {service} in {page:#}"))?;
+    ensure!(of_service["totals"]["connections"] == went_to.len(), "want {went_to:?}: {of_service:#}");
+    for endpoint in list(of_service, "endpoints")? {
+        let expected = went_to.iter().filter(|at| endpoint["endpoint"] == at.to_string()).count();
+        ensure!(endpoint["totals"]["established"] == expected, "want {went_to:?}: {of_service:#}");
+        ensure!(endpoint["state"] == "ready", "{of_service:#}");
+    }
+    Ok(())
+}
+
+/// The command prints the same for people.
+fn text(stage: &Stage, talk: &Talk) -> Result<()> {
+    let output = stage.run_program(&["flows", "--service", "ns/dns", "--client", CLIENT])?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let (client, endpoint) = (talk.flow.source.to_string(), talk.answer.endpoint.to_string());
+    let line = text.lines().find(|line| line.contains(&client));
+    ensure!(line.is_some_and(|line| line.contains(&endpoint) && line.contains("ns/dns:d")), "{text}");
+    ensure!(!text.contains(CLIENT6) && !text.contains("ns/held"), "{text}");
+    Ok(())
+}
+
+fn filters() -> Result<()> {
+    stage()?.play(|stage| {
+        let talks = talk_to_all(stage)?;
+        let other = talk(stage, CLIENT, OTHER, "clusterIP")?;
+        let endpoint = talks[0].answer.endpoint;
+        let v4 = talks.iter().filter(|talk| talk.flow.source.is_ipv4()).count();
+        let to = |at: SocketAddr| talks.iter().chain([&other]).filter(|t| t.answer.endpoint == at).count();
+        for (query, expected) in [
+            ("service=ns/dns".to_owned(), talks.len()),
+            ("service=ns/other".to_owned(), 1),
+            (format!("client={CLIENT}"), v4 + 1),
+            (format!("client={CLIENT6}"), talks.len() - v4),
+            (format!("client={CLIENT}&service=ns/dns"), v4),
+            ("client=203.0.113.8".to_owned(), 0),
+            (format!("endpoint={endpoint}"), to(endpoint)),
+            (format!("endpoint={}", endpoint.ip()), to(endpoint)),
+            (format!("endpoint={}:1", endpoint.ip()), 0),
+            ("limit=2".to_owned(), 2),
+        ] {
+            let page = flows(stage, &query)?;
+            let found = list(&page, "flows")?.len();
+            ensure!(found == expected, "{query}: {found} flows, want {expected}: {page:#}");
+            let all = if query == "limit=2" { talks.len() + 1 } else { expected };
+            ensure!(page["totals"]["connections"] == all, "{query}: {page:#}");
+        }
+        Ok(())
+    })
+}
+
+fn bytes() -> Result<()> {
+    let mut stage = held::plan(Plan::new(SCENE)?.outside(&[CLIENT])?)?.build()?;
+    stage.node().set_sysctls(&[("netfilter/nf_conntrack_acct", "1")])?;
+    stage.start()?;
+    stage.play(|stage| {
+        let holders = Holders::listen(stage)?;
+        let mut held = holders.open(stage, CLIENT, HELD)?;
+        let of = |page: &Value| -> Result<(u64, u64)> {
+            let flow = list(page, "flows")?.first().with_context(|| format!("no flow in {page:#}"))?;
+            let bytes = |name: &str| flow[name].as_u64().with_context(|| format!("no {name} in {flow}"));
+            Ok((bytes("bytesIn")?, bytes("bytesOut")?))
+        };
+        let before = of(&flows(stage, "service=ns/held")?)?;
+        for _ in 0..10 {
+            held.talk()?;
+        }
+        stage.soon("the bytes to be shown", |stage| {
+            let after = of(&flows(stage, "service=ns/held")?)?;
+            // Each time a packet of 53 bytes or more each way.
+            ensure!(after.0 >= before.0 + 530 && after.1 >= before.1 + 530, "{before:?} {after:?}");
+            Ok(())
+        })
+    })
+}
+
+fn gone() -> Result<()> {
+    stage()?.play(|stage| {
+        let holders = Holders::listen(stage)?;
+        let held = holders.open_many(stage, CLIENT, HELD, 6)?;
+        let left = held[0].endpoint;
+        let others: Vec<&str> = HOLDERS.into_iter().filter(|at| *at != left.to_string()).collect();
+        held::set_holders(stage, &others)?;
+        let page = flows(stage, &format!("service=ns/held&endpoint={left}"))?;
+        let endpoint = &page["services"][0]["endpoints"][0];
+        ensure!(endpoint["endpoint"] == left.to_string() && endpoint["state"] == "gone", "{page:#}");
+        Ok(())
+    })
+}
+
+fn refused() -> Result<()> {
+    stage()?.play(|stage| {
+        for (query, status, words) in [
+            ("service=ns/nobody", 404, "there is no Service ns/nobody"),
+            ("service=nobody", 400, "NAMESPACE/NAME"),
+            ("client=me", 400, "is not an IP address"),
+            ("endpoint=10.0.0.1:x", 400, "IP:PORT"),
+            ("limit=100000", 400, "is not 0 to 1000"),
+            ("format=yaml", 400, "is not text or json"),
+        ] {
+            let answer = http::get(stage.node(), METRICS, &format!("/debug/flows?{query}"))?;
+            let answer = answer.with_context(|| format!("{query}: no answer"))?;
+            ensure!(answer.status == status && answer.body.contains(words), "{query}: {answer:?}");
+        }
+        let output = stage.run_program(&["flows", "--service", "ns/nobody"])?;
+        let error = String::from_utf8(output.stderr)?;
+        ensure!(!output.status.success() && error.contains("there is no Service ns/nobody"), "{error}");
+        Ok(())
+    })
+}
