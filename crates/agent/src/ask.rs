@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dataplane::Draining;
+
 use crate::driver::Driver;
 use crate::sync::Message;
 
@@ -19,6 +21,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) engine: &'a dyn Driver,
     /// All that is known is programmed.
     pub(crate) synced: bool,
+    /// Endpoints whose connections end at a time.
+    #[allow(dead_code, reason = "a Service's page shows it")]
+    pub(crate) draining: &'a Draining,
 }
 
 /// A question: it looks, and sends its answer where the asker waits. It does no I/O.

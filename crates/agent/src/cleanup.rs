@@ -21,7 +21,18 @@ pub(crate) fn everything() -> Result<()> {
 }
 
 fn ours() -> Result<()> {
-    all(Place::ALL.map(empty).into_iter().chain([names()]))
+    all(Place::ALL.map(empty).into_iter().chain([resets(), names()]))
+}
+
+/// What answers drained connections. Where nf_tables is missing there is none.
+fn resets() -> Result<()> {
+    match nftables::remove_resets().map_err(anyhow::Error::new) {
+        Ok(true) => println!("drained connections: our tables are gone"),
+        Ok(false) => println!("drained connections: nothing of ours is there"),
+        Err(error) if is_absent(&error) => {}
+        Err(error) => return Err(error.context("drained connections: cannot clean up")),
+    }
+    Ok(())
 }
 
 /// What DNS on the node has.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use config::Settings;
-use dataplane::{ApplyError, Engine, Ground, Start, SyncReport};
-use model::{Change, NamespacedName, Problem, Store};
+use dataplane::{ApplyError, Engine, Ground, Leaver, Start, SyncReport};
+use model::{Change, FrontendKey, NamespacedName, Problem, Store};
 use netlink::ipvs::Key;
 use resolve::ProxyConfig;
 
@@ -60,6 +60,8 @@ pub(crate) trait Driver: Send {
     fn tend(&mut self) -> Result<Option<Duration>, ApplyError>;
     /// As [`dataplane::Operate::touched_by_others`].
     fn touched_by_others(&mut self) -> bool;
+    /// As [`dataplane::Operate::end_drain`].
+    fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]);
     /// Its dataplane alone.
     fn into_opened(self: Box<Self>) -> Opened;
     /// A copy of the rules, for pages; only those of some Services, if these are given.
@@ -159,6 +161,10 @@ impl<D: Plane> Driver for Held<D> {
 
     fn touched_by_others(&mut self) -> bool {
         self.engine.dataplane_mut().touched_by_others()
+    }
+
+    fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]) {
+        self.engine.dataplane_mut().end_drain(who, frontends);
     }
 
     fn into_opened(self: Box<Self>) -> Opened {

@@ -74,7 +74,7 @@ fn find(
     Ok(stale)
 }
 
-fn narrow(base: &Filter, frontend: &FrontendKey) -> Filter {
+pub(crate) fn narrow(base: &Filter, frontend: &FrontendKey) -> Filter {
     let original_dst = match frontend {
         FrontendKey::Vip { ip, .. } => Some(*ip),
         FrontendKey::NodePort { .. } => None,

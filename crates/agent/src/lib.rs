@@ -22,6 +22,7 @@ mod debug;
 mod diff;
 mod dns;
 mod dns_feed;
+mod drain;
 mod driver;
 mod duties;
 mod events;

@@ -1,5 +1,6 @@
 //! The thread that owns the engine: changes in, a committed kernel out.
 
+mod draining;
 mod guard;
 mod moving;
 mod tending;
@@ -9,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime};
 
 use config::Settings;
-use dataplane::{ApplyError, FlowCheck, SyncReport};
+use dataplane::{ApplyError, Draining, FlowCheck, SyncReport};
 use model::{Change, IpFamily, NodeFacts, Store};
 use netlink::Socket;
 use resolve::ProxyConfig;
@@ -17,6 +18,7 @@ use resolve::ProxyConfig;
 use crate::ask::{Question, Seen};
 use crate::board::{Board, Copy, LastSync};
 use crate::dns_feed::DnsFeed;
+use crate::drain::Cutter;
 use crate::driver::Driver;
 use crate::flows;
 use crate::janitor::Janitor;
@@ -94,6 +96,9 @@ pub(crate) struct SyncLoop {
     /// Frontends whose flows could not be cleaned yet, and when to try again.
     flows_due: Vec<FlowCheck>,
     next_flows: Instant,
+    /// Endpoints whose connections end at a time.
+    draining: Draining,
+    cutter: Cutter,
     /// The list of Problems changed since it was last shown.
     problems_changed: bool,
     /// Causes of slice changes that wait for their sync: family, milliseconds since 1970.
@@ -150,6 +155,8 @@ impl SyncLoop {
             next_refused: None,
             flows_due: Vec::new(),
             next_flows: now,
+            draining: Draining::default(),
+            cutter: Cutter::new(now),
             problems_changed: false,
             triggers: Vec::new(),
             book: LocalBook::default(),
@@ -166,6 +173,7 @@ impl SyncLoop {
             if self.engine.has_work() && self.next_sync() <= Instant::now() {
                 self.sync();
             }
+            self.end_drains();
             self.tend();
             self.advance_switch();
         }
@@ -182,7 +190,8 @@ impl SyncLoop {
             match message {
                 Message::Stop => return false,
                 Message::Ask(question) => {
-                    question(&Seen { engine: self.engine.as_ref(), synced: self.settled() });
+                    let (engine, draining) = (self.engine.as_ref(), &self.draining);
+                    question(&Seen { engine, synced: self.settled(), draining });
                 }
                 Message::Copy(reply) => self.answer(&reply),
                 Message::Store(reply) => {
@@ -225,7 +234,7 @@ impl SyncLoop {
     fn patience(&self) -> Duration {
         // In the middle of a batch there is nothing to wait for.
         let sync = self.engine.has_work().then(|| self.next_sync());
-        let until = [sync, self.switch.due(), self.tending.due()].into_iter().flatten();
+        let until = [sync, self.switch.due(), self.tending.due(), self.drains_due()].into_iter().flatten();
         let until = until.fold(self.next_watch, Instant::min);
         until.saturating_duration_since(Instant::now())
     }
@@ -297,6 +306,7 @@ impl SyncLoop {
         self.clean_flows();
         self.retry = None;
         self.tending.after_sync(Instant::now());
+        self.take_drains(&mut report);
         if let Some(full) = &report.full {
             let foreign = std::mem::take(&mut self.foreign);
             self.look_cost = if report.writes == 0 { took } else { self.look_cost.min(took) };

@@ -9,7 +9,8 @@ use resolve::{Conflict, LocalView, ProxyConfig, resolve};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    ApplyError, Dataplane, FlowCheck, FlowTracker, Ground, Ledger, Operate, Plan, Refusal, Start, Summary,
+    ApplyError, Dataplane, DrainCheck, DrainNews, DrainTracker, FlowCheck, FlowTracker, Ground, Ledger,
+    Operate, Plan, Refusal, Start, Summary,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +30,10 @@ pub struct SyncReport {
     pub plan: Summary,
     /// Conntrack flows to look at.
     pub flows: Vec<FlowCheck>,
+    /// What became of endpoints of Services with a drain deadline.
+    pub drains: Vec<DrainNews>,
+    /// Services with a drain deadline: of the first sync only, since endpoints may have gone before it.
+    pub drain_checks: Vec<DrainCheck>,
     /// Problems that appeared or changed.
     pub problems: Vec<Problem>,
     /// The list of contested frontends changed, or that of what the kernel refused.
@@ -57,6 +62,10 @@ pub struct Engine<D: Dataplane> {
     ledger: Ledger<Owner, D::Key, D::Value>,
     touched: Touched,
     flows: FlowTracker,
+    drain: DrainTracker,
+    /// What to report of it with the next sync that succeeds.
+    drains: Vec<DrainNews>,
+    drain_checks: Vec<DrainCheck>,
     conflicts: FxHashMap<NamespacedName, Vec<Problem>>,
     /// Services whose objects the kernel did not take. Tried again when they change, and with every full comparison.
     refused: FxHashMap<NamespacedName, Problem>,
@@ -92,6 +101,9 @@ impl<D: Dataplane> Engine<D> {
             ledger: Ledger::default(),
             touched: Touched { node: true, services, ..Touched::default() },
             flows: FlowTracker::default(),
+            drain: DrainTracker::default(),
+            drains: Vec::new(),
+            drain_checks: Vec::new(),
             conflicts: start.conflicts,
             refused: FxHashMap::default(),
             waiting_for: start.waiting_for,
@@ -242,6 +254,8 @@ impl<D: Dataplane> Engine<D> {
         (self.full, self.failed) = (result.is_err(), result.is_err());
         result?;
         report.flows = std::mem::take(&mut self.due);
+        report.drains = std::mem::take(&mut self.drains);
+        report.drain_checks = std::mem::take(&mut self.drain_checks);
         report.services = std::mem::take(&mut self.resolved);
         report.problems = std::mem::take(&mut self.news);
         report.conflicts_changed = std::mem::take(&mut self.conflicts_changed);
@@ -287,6 +301,7 @@ impl<D: Dataplane> Engine<D> {
             self.due.extend(self.flows.all());
             let abandoned = self.abandoned(&observed);
             self.due.extend(abandoned);
+            self.drain_checks = self.drain.all();
         }
         let plan = self.ledger.diff(&observed);
         report.full = Some(FullReport { observed: observed.len(), drift });
@@ -398,6 +413,7 @@ impl<D: Dataplane> Engine<D> {
         let entry = self.store.entry(&name).map(|entry| &**entry);
         self.resolved.push((name.clone(), LocalView::new(&self.store, entry, &resolved)));
         self.due.extend(self.flows.update(&name, &resolved.routes));
+        self.drains.extend(self.drain.update(&name, &resolved.routes));
         self.note_conflicts(&name, &resolved.conflicts);
         self.ledger.replace(Owner::Service(name), objects);
     }

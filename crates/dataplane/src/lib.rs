@@ -11,6 +11,8 @@
 //! * there is no other path: first sync, restart, repair and cleanup are diffs;
 //! * no rule syntax, no sockets here.
 
+mod drain;
+mod draining;
 mod engine;
 mod flows;
 mod ledger;
@@ -19,6 +21,8 @@ mod place;
 mod plan;
 mod start;
 
+pub use drain::{DrainCheck, DrainNews, DrainTracker, Leaver};
+pub use draining::{Draining, Drains, MOST_DRAINING};
 pub use engine::{Engine, FullReport, SyncReport, conflict_problem};
 pub use flows::{FlowCheck, FlowTracker};
 pub use ledger::Ledger;
@@ -178,6 +182,10 @@ pub trait Operate: Dataplane {
     fn tend(&mut self) -> Result<Option<Duration>, ApplyError> {
         Ok(None)
     }
+
+    /// The drain deadline of an endpoint is over: what this dataplane still keeps for connections that came through these
+    /// frontends goes with the next [`Operate::tend`]. By default there is no such thing.
+    fn end_drain(&mut self, _who: &Leaver, _frontends: &[FrontendKey]) {}
 
     /// Removes everything of ours as [`Operate::remove`] does, but lets what is in use end first: to be called, about once a
     /// second, until it is [`Retired::Gone`]. By default nothing is waited for.

@@ -55,10 +55,21 @@ impl Drains {
         });
     }
 
-    /// A real server begins to drain; one that does so already keeps its deadline.
-    pub fn begin(&mut self, server: Server, endpoint: EndpointAddr) {
-        let deadline = Instant::now() + self.patience;
+    /// A real server begins to drain; one that does so already keeps its deadline. `least`: how long its Service gives it at
+    /// least.
+    pub fn begin(&mut self, server: Server, endpoint: EndpointAddr, least: Duration) {
+        let deadline = Instant::now() + self.patience.max(least);
         self.all.entry(server).or_default().reals.entry(endpoint).or_insert(deadline);
+    }
+
+    /// The time of an endpoint is over at the virtual servers of these frontends. Costs all that drains.
+    pub fn end_now(&mut self, endpoint: &EndpointAddr, is_frontend: impl Fn(&Server) -> bool) {
+        let now = Instant::now();
+        for (_, drain) in self.all.iter_mut().filter(|(server, _)| is_frontend(server)) {
+            if let Some(deadline) = drain.reals.get_mut(endpoint) {
+                *deadline = now;
+            }
+        }
     }
 
     /// A real server is wanted again, or gone. Whether it was draining.
@@ -144,11 +155,11 @@ mod tests {
     #[test]
     fn a_virtual_server_is_forgotten_with_its_last_real_server_unless_it_is_closing() {
         let mut drains = Drains::new(Duration::from_secs(1));
-        drains.begin(server(1), endpoint());
+        drains.begin(server(1), endpoint(), Duration::ZERO);
         assert!(drains.end(&server(1), &endpoint()));
         assert!(drains.is_empty());
         assert!(!drains.close(server(1)));
-        drains.begin(server(1), endpoint());
+        drains.begin(server(1), endpoint(), Duration::ZERO);
         assert!(drains.close(server(1)));
         assert!(drains.end(&server(1), &endpoint()));
         assert!(drains.is_closing(&server(1)));
@@ -159,9 +170,9 @@ mod tests {
     #[test]
     fn a_deadline_is_not_put_off() {
         let mut drains = Drains::new(Duration::ZERO);
-        drains.begin(server(1), endpoint());
+        drains.begin(server(1), endpoint(), Duration::ZERO);
         drains.set_patience(Duration::from_secs(3600));
-        drains.begin(server(1), endpoint());
+        drains.begin(server(1), endpoint(), Duration::ZERO);
         assert!(drains.of(&server(1)).unwrap().reals[&endpoint()] <= Instant::now());
     }
 
@@ -171,7 +182,7 @@ mod tests {
         let (own, next) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
             drains.close_when_empty(Server { ip: next, protocol, port: 0 });
-            drains.begin(Server { ip: own, protocol, port: 9 }, endpoint());
+            drains.begin(Server { ip: own, protocol, port: 9 }, endpoint(), Duration::ZERO);
             assert!(!drains.is_closing_at(own) && drains.is_closing_at(next), "{protocol}");
         }
         assert!(drains.close(Server { ip: own, protocol: Protocol::Sctp, port: 9 }));
@@ -181,7 +192,7 @@ mod tests {
     #[test]
     fn each_has_its_turn() {
         let mut drains = Drains::new(Duration::ZERO);
-        (0..300).for_each(|port| drains.begin(server(port), endpoint()));
+        (0..300).for_each(|port| drains.begin(server(port), endpoint(), Duration::ZERO));
         let (first, second) = (drains.next(), drains.next());
         assert_eq!((first.len(), second.len()), (256, 256));
         assert_eq!(second[..44], (256..300).map(server).collect::<Vec<_>>());

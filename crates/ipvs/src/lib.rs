@@ -84,6 +84,9 @@ impl Default for Settings {
     }
 }
 
+/// How long a real server stays after the drain deadline of its Service, unless it is told to go.
+const AFTER_DEADLINE: Duration = Duration::from_secs(60);
+
 /// The dataplane. Without a kernel it can still lower and print.
 #[derive(Debug)]
 pub struct Ipvs {
@@ -99,6 +102,8 @@ pub struct Ipvs {
     relowers: bool,
     /// Whose a virtual server is.
     names: RefCell<FxHashMap<Server, NamespacedName>>,
+    /// How long real servers may keep their connections at least, where the Service says it.
+    deadlines: RefCell<FxHashMap<Server, Duration>>,
     /// What the kernel did not take as it was wanted.
     refused: FxHashMap<Server, Refused>,
     /// Routes that nobody asks for any more, of virtual servers that still drain.
@@ -137,6 +142,7 @@ impl Ipvs {
             fronts: Vec::new(),
             relowers: false,
             names: RefCell::default(),
+            deadlines: RefCell::default(),
             refused: FxHashMap::default(),
             held: BTreeSet::new(),
             retiring: None,
@@ -176,5 +182,11 @@ impl Ipvs {
 
     fn note_name(&self, route: &Route, server: Server) {
         self.names.borrow_mut().insert(server, route.name.service.clone());
+        let mut deadlines = self.deadlines.borrow_mut();
+        match &route.drain {
+            // Connections end by the deadline, the real server a little later: it must not be the other way round.
+            Some(drain) => drop(deadlines.insert(server, drain.deadline + AFTER_DEADLINE)),
+            None => drop(deadlines.remove(&server)),
+        }
     }
 }

@@ -52,6 +52,7 @@ fn route(vips: &[(&str, VipKind)], node_port: Option<u16>, internal: &[u8], exte
         hairpin: Vec::new(),
         serving: Arc::default(),
         health_check_port: None,
+        drain: None,
         balance: Balance::default(),
         by_rules: false,
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use dataplane::{ApplyError, Operate, Retired};
-use model::IpFamily;
+use dataplane::{ApplyError, Leaver, Operate, Retired};
+use model::{FrontendKey, IpFamily};
 use nftables::{Nftables, Style};
 
 use crate::kernel::Kernel;
-use crate::objects::{Key, Value};
+use crate::objects::{Key, Server, Value};
 use crate::servers::Left;
 use crate::{Ipvs, Settings, route, text};
 
@@ -66,6 +66,22 @@ impl Operate for Ipvs {
         let more = servers.is_draining().then_some(LOOK);
         self.let_go(&gone)?;
         Ok(more)
+    }
+
+    fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]) {
+        let fronts = &self.fronts;
+        let is_node = |server: &Server| fronts.iter().any(|front| front.node_ports.contains(&server.ip));
+        let is_frontend = |server: &Server| {
+            let Server { ip, protocol, port } = *server;
+            let node_port = FrontendKey::NodePort { family: IpFamily::of(ip), protocol, port };
+            protocol == who.protocol
+                && (frontends.contains(&FrontendKey::Vip { ip, protocol, port })
+                    || (is_node(server) && frontends.contains(&node_port)))
+        };
+        let servers = self.kernel.as_mut().and_then(Kernel::servers_if_any);
+        if let Some(servers) = servers {
+            servers.end_now(&who.endpoint, is_frontend);
+        }
     }
 
     fn retire(&mut self) -> Result<Retired, ApplyError> {

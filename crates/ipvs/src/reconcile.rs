@@ -1,5 +1,7 @@
 //! Lowering, observing and applying.
 
+use std::time::Duration;
+
 use dataplane::{ApplyError, Dataplane, Ground, Plan, Refusal};
 use model::{FrontendKey, IpFamily};
 use resolve::Route;
@@ -165,12 +167,18 @@ impl Ipvs {
     }
 
     fn clear(&mut self, work: &Work) -> Result<Vec<Server>, ApplyError> {
+        let deadlines = self.deadlines.borrow();
+        let of = |(server, ..): &(Server, _, _)| Some((*server, *deadlines.get(server)?));
+        let least: FxHashMap<Server, Duration> = work.lost.iter().filter_map(of).collect();
+        drop(deadlines);
         let servers = self.kernel()?.servers()?;
-        servers.clear(work).map_err(ApplyError::new("cannot take virtual servers away from IPVS"))
+        let least = |server: &Server| least.get(server).copied().unwrap_or_default();
+        servers.clear(work, least).map_err(ApplyError::new("cannot take virtual servers away from IPVS"))
     }
 
     fn forget(&mut self, server: &Server) {
         self.names.borrow_mut().remove(server);
+        self.deadlines.borrow_mut().remove(server);
         self.refused.remove(server);
     }
 

@@ -47,6 +47,11 @@ impl Servers {
         self.drains.set_patience(patience);
     }
 
+    /// As [`Drains::end_now`].
+    pub fn end_now(&mut self, endpoint: &EndpointAddr, is_frontend: impl Fn(&Server) -> bool) {
+        self.drains.end_now(endpoint, is_frontend);
+    }
+
     /// Whether the virtual server is on its way out.
     pub fn is_closing(&self, server: &Server) -> bool {
         self.drains.is_closing(server)

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -75,6 +76,9 @@ pub struct Service {
     pub affinity_seconds: Option<u32>,
     /// `spec.healthCheckNodePort`, 0 when there is none.
     pub health_check_node_port: u16,
+    /// How long connections to an endpoint that is gone may go on (annotation `towpath.dev/drain-deadline`, 0 to 24 h);
+    /// `None`: as long as they like.
+    pub drain_deadline: Option<Duration>,
     /// The label `service.kubernetes.io/service-proxy-name` is set: another proxy's work.
     pub other_proxy: bool,
     /// How its connections are spread, where the dataplane can choose.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Invariants:
-//! * only the tables `towpath` (or `towpath-ipvs`) of `ip` and `ip6` are written, and nothing of another table is looked into;
+//! * only the tables `towpath` (or `towpath-ipvs`) and `towpath-drain` of `ip` and `ip6` are written, and nothing of another table is looked into;
 //! * only expressions that `nft` itself emits, so that `nft list ruleset` can print them;
 //! * no decision about endpoints here: Routes come decided;
 //! * one piece of code for both families.
@@ -31,6 +31,7 @@ mod lower;
 mod objects;
 mod observe;
 mod probe;
+mod resets;
 mod rule;
 mod sets;
 mod slots;
@@ -43,6 +44,7 @@ pub use ids::{ChainId, Pick, SetId, TABLE};
 pub use layout::Layout;
 pub use objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
 pub use probe::{Missing, probe, probe_as};
+pub use resets::{Connection, DRAIN_TABLE, MOST_RESETS, RESET_FOR, Resets, remove_resets};
 pub use style::Style;
 
 use std::cell::RefCell;

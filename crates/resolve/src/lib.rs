@@ -15,6 +15,7 @@
 mod candidates;
 mod choose;
 mod config;
+mod drain;
 mod elsewhere;
 mod exclude;
 mod explain;
@@ -26,6 +27,7 @@ mod scope;
 pub use candidates::{Candidate, candidates};
 pub use choose::{Choice, PolicyView, choose};
 pub use config::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
+pub use drain::Drain;
 pub use exclude::Excluded;
 pub use explain::{Explanation, Masquerade, Packet, PacketVerdict, explain};
 pub use local::{HealthCheck, LocalView};

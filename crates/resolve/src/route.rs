@@ -10,7 +10,7 @@ use model::{
 };
 use rustc_hash::FxHashSet;
 
-use crate::{Candidate, Choice, PolicyView, ProxyConfig, candidates, choose};
+use crate::{Candidate, Choice, Drain, PolicyView, ProxyConfig, candidates, choose};
 
 /// What happens to a new connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub struct Route {
     pub balance: Balance,
     /// Its endpoints are chosen by rules in mode ipvs too; the same in all its Routes.
     pub by_rules: bool,
+    /// Which of its endpoints are gone, where their connections end after a deadline.
+    pub drain: Option<Drain>,
 }
 
 impl Route {
@@ -178,6 +180,7 @@ fn route(
         health_check_port: service.has_health_check().then_some(service.health_check_node_port),
         balance: service.balance.clone(),
         by_rules: config.by_rules.as_ref() == Some(&service.name),
+        drain: Drain::of(service, &found),
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Metrics {
     pub(crate) service_changes_pending: Gauge,
     pub(crate) flow_cleaning: ByFamily<Histogram>,
     pub(crate) flows_deleted: Family<FamilyLabel, Counter>,
+    pub(crate) draining: Gauge,
+    pub(crate) drain_ended: Counter,
     pub(crate) healthz: Family<CodeLabel, Counter>,
     pub(crate) livez: Family<CodeLabel, Counter>,
     pub(crate) build: Family<BuildLabel, Gauge>,
@@ -109,6 +111,8 @@ impl Metrics {
             service_changes_pending: Gauge::default(),
             flow_cleaning: syncs(),
             flows_deleted: Family::default(),
+            draining: Gauge::default(),
+            drain_ended: Counter::default(),
             healthz: Family::default(),
             livez: Family::default(),
             build: Family::default(),
@@ -222,6 +226,13 @@ impl Metrics {
         r.register("build_info", "Which program this is", self.build.clone());
         r.register("changes", "Changes received from sources", self.changes.clone());
         r.register("kernel_writes", "Objects created, updated or deleted in the kernel", self.writes.clone());
+        r.register(
+            "draining_endpoints",
+            "Endpoints that are gone and whose connections end at a time",
+            self.draining.clone(),
+        );
+        let help = "Flows that ended since the drain deadline of their Service was over";
+        r.register("drain_ended_flows", help, self.drain_ended.clone());
         r.register("drift_repaired", "Objects that another program had changed", self.drift.clone());
         r.register("problems", "Objects that cannot be honoured", self.problems.clone());
         r.register("kernel_objects", "Objects that the kernel should have", self.objects.clone());

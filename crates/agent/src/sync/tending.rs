@@ -30,6 +30,13 @@ impl Tending {
         }
     }
 
+    /// It is due at once, unless it fails and waits.
+    pub(super) fn now(&mut self, now: Instant) {
+        if self.failing.is_none() {
+            self.at = Some(now);
+        }
+    }
+
     /// It was done, and is to be done again after `next`.
     fn done(&mut self, now: Instant, next: Option<Duration>) {
         self.at = next.map(|wait| now + wait);

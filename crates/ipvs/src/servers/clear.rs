@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{EndpointAddr, Protocol, Scheduler};
 use netlink::NetlinkError;
@@ -27,15 +27,19 @@ pub struct Left {
 
 impl Servers {
     /// Takes away what is not wanted any more: at once, or when its connections have ended. The virtual servers that are
-    /// gone now. Errors: the socket failed.
-    pub fn clear(&mut self, work: &Work) -> Result<Vec<Server>, NetlinkError> {
+    /// gone now. `least`: how long those of a virtual server may have connections at least. Errors: the socket failed.
+    pub fn clear(
+        &mut self,
+        work: &Work,
+        least: impl Fn(&Server) -> Duration,
+    ) -> Result<Vec<Server>, NetlinkError> {
         let mut commands = Vec::new();
         for (server, endpoint, weight) in &work.lost {
             let Some(choice) = self.present.get(server).map(|present| present.choice) else { continue };
             self.count(server, *endpoint, Some(*weight), None);
             let key = kernel_key(*server);
             if drains(*server, &choice) {
-                self.drains.begin(*server, *endpoint);
+                self.drains.begin(*server, *endpoint, least(server));
                 commands.push(Command::EditDestination(key, real(*endpoint, 0)));
             } else {
                 let place = SocketAddr::new(endpoint.ip, endpoint.port);

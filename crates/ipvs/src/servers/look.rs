@@ -1,5 +1,7 @@
 //! What the kernel has of our virtual servers.
 
+use std::time::Duration;
+
 use netlink::NetlinkError;
 use netlink::ipvs;
 use rustc_hash::FxHashSet;
@@ -46,7 +48,7 @@ impl Servers {
             let (endpoint, weight) = (endpoint_of(&found.server), found.server.weight);
             if weight == 0 {
                 draining.insert((key, endpoint));
-                self.drains.begin(key, endpoint);
+                self.drains.begin(key, endpoint, Duration::ZERO);
             } else {
                 digest.add(endpoint, weight);
                 objects.push((Key::Real(key, endpoint), Value::Real(weight)));

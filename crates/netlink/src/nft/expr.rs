@@ -93,7 +93,7 @@ pub enum Expr {
     Masquerade { flags: u32 },
     /// ICMP error (type 0) of this code.
     Reject { kind: u32, code: u8 },
-    /// Add an element to a set or map, or restart its timer (`op` 1 = update). Timeout in milliseconds.
+    /// Add an element to a set or map, or restart its timer (`op` 1 = update), or delete one (`op` 2, kernel 5.4). Timeout in milliseconds.
     Dynset { set: String, op: u32, key: u32, data: Option<u32>, timeout: u64 },
     /// No connection tracking for this packet, so no NAT either. Only before conntrack's own hook (priority -200).
     Notrack,

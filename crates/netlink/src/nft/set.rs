@@ -1,5 +1,7 @@
 //! Sets and maps, and their elements.
 
+use std::time::Duration;
+
 use super::expr::Verdict;
 use crate::attr::{Attrs, Buffer};
 
@@ -165,9 +167,18 @@ pub struct Element {
 }
 
 impl Element {
+    #[cfg(test)]
     pub(super) fn encode(&self, buffer: &mut Buffer) {
+        self.encode_for(buffer, None);
+    }
+
+    /// With `time`, the kernel takes it away after that.
+    pub(super) fn encode_for(&self, buffer: &mut Buffer, time: Option<Duration>) {
         buffer.nested(1, |b| {
             b.nested(1, |b| b.put(1, &self.key));
+            if let Some(time) = time {
+                b.put_be64(4, u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            }
             if let Some(end) = &self.key_end {
                 b.nested(10, |b| b.put(1, end));
             }

@@ -1,5 +1,7 @@
 //! Transactions: many messages that the kernel takes whole or not at all.
 
+use std::time::Duration;
+
 use super::expr::Expr;
 use super::set::{Element, SetSpec};
 use super::{Family, Message, SUBSYSTEM, begin};
@@ -182,12 +184,18 @@ impl Transaction {
 
     /// Adds an element. Runs of elements of one set share messages.
     pub fn add_element(&mut self, set: &str, element: &Element) {
-        self.element(set, element, false);
+        self.element(set, element, false, None);
+    }
+
+    /// Adds an element that the kernel takes away again after this time, to a set with [`super::SetFlags::TIMEOUT`]. One that
+    /// is there already keeps its time.
+    pub fn add_element_for(&mut self, set: &str, element: &Element, time: Duration) {
+        self.element(set, element, false, Some(time));
     }
 
     /// Deletes an element; one that is not there fails the transaction.
     pub fn delete_element(&mut self, set: &str, element: &Element) {
-        self.element(set, element, true);
+        self.element(set, element, true, None);
     }
 
     /// Sends everything and waits for the kernel's answer. An empty transaction is not sent.
@@ -262,7 +270,7 @@ impl Transaction {
         mark
     }
 
-    fn element(&mut self, set: &str, element: &Element, delete: bool) {
+    fn element(&mut self, set: &str, element: &Element, delete: bool, time: Option<Duration>) {
         let fits = self.open.as_ref().is_some_and(|open| {
             open.delete == delete && open.set == set && self.buffer.written_since(&open.list) < LIST_LIMIT
         });
@@ -270,7 +278,7 @@ impl Transaction {
             self.close_list();
             self.open_list(set, delete);
         }
-        element.encode(&mut self.buffer);
+        element.encode_for(&mut self.buffer, time);
     }
 
     fn open_list(&mut self, set: &str, delete: bool) {

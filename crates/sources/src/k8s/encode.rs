@@ -61,7 +61,8 @@ fn service(value: &Service) -> Value {
     #[rustfmt::skip]
     let Service {
         name, created, kind, cluster_ips, headless, external_name, external_ips, load_balancer_ips, load_balancer_hosts,
-        source_ranges, internal_policy, external_policy, affinity_seconds, health_check_node_port, other_proxy, balance,
+        source_ranges, internal_policy, external_policy, affinity_seconds, health_check_node_port, drain_deadline,
+        other_proxy, balance,
         ports, labels,
     } = value;
     let metadata = json!({
@@ -70,6 +71,7 @@ fn service(value: &Service) -> Value {
         "creationTimestamp": created.map(rfc3339),
         "labels": with(labels, other_proxy.then(|| json!({labels::PROXY_NAME: "other"})).unwrap_or_default()),
         "annotations": {
+            "towpath.dev/drain-deadline": drain_deadline.map(super::drain::text),
             "towpath.dev/scheduler": balance.scheduler.map(model::Scheduler::as_str),
             "towpath.dev/weights": weights(balance),
         },
@@ -280,6 +282,18 @@ mod tests {
             let first = decode(Kind::Service, &object.to_string(), &mut Decoder::new(Kept::ALL)).unwrap();
             let Some(Change::Service(service)) = &first.change else { panic!("{first:?}") };
             assert_ne!(service.balance, model::Balance::default(), "{object}");
+            there_and_back(Kind::Service, &object.to_string());
+        }
+    }
+
+    #[test]
+    fn a_drain_deadline_decodes_the_same() {
+        for deadline in ["0s", "1m30.000000001s", "24h"] {
+            let object = json!({"metadata": {"name": "a", "namespace": "n",
+                "annotations": {"towpath.dev/drain-deadline": deadline}}, "spec": {"clusterIP": "10.96.0.1"}});
+            let first = decode(Kind::Service, &object.to_string(), &mut Decoder::new(Kept::ALL)).unwrap();
+            let Some(Change::Service(service)) = &first.change else { panic!("{first:?}") };
+            assert!(service.drain_deadline.is_some(), "{object}");
             there_and_back(Kind::Service, &object.to_string());
         }
     }

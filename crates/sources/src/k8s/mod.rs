@@ -11,6 +11,7 @@
 //! * One bad value in a list of addresses is left out and becomes a warning; the object is still used.
 
 mod balance;
+mod drain;
 mod encode;
 mod field;
 mod fingerprint;

@@ -9,7 +9,7 @@ use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, p
 use super::field::{self, FieldError};
 use super::kept::Decoder;
 use super::time::unix_seconds;
-use super::{balance, labels, types};
+use super::{balance, drain, labels, types};
 
 /// Seconds of ClientIP affinity when the Service does not say.
 const DEFAULT_AFFINITY: i64 = 10_800;
@@ -47,6 +47,7 @@ pub(super) fn convert(
             "spec.healthCheckNodePort",
             spec.health_check_node_port,
         )?,
+        drain_deadline: drain::read(metadata.and_then(|m| m.annotations.as_ref()), warnings),
         other_proxy: found.is_some_and(|l| l.has(labels::PROXY_NAME)),
         balance: balance::read(metadata.and_then(|m| m.annotations.as_ref()), warnings),
         ports: ports("spec.ports", spec.ports.as_deref().unwrap_or_default())?,

@@ -28,6 +28,8 @@ pub(super) struct Annotations {
     pub(super) scheduler: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/weights")]
     pub(super) weights: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/drain-deadline")]
+    pub(super) drain_deadline: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/dns-intercept")]
     pub(super) dns_intercept: Option<String>,
 }
