@@ -15,6 +15,7 @@
 
 mod affinity;
 mod agent;
+mod audit;
 mod backend;
 mod bad_input;
 mod case;
@@ -112,6 +113,8 @@ const THEMES: &[(&str, &[Test])] = &[
     ("stale-flows", stale_flows::kept::TESTS),
     ("lifecycle", lifecycle::TESTS),
     ("tamper", tamper::TESTS),
+    ("audit", audit::TESTS),
+    ("audit", audit::REPAIRS),
     ("node", node::TESTS),
     ("bad-input", bad_input::TESTS),
     ("bad-input", refusals::TESTS),
@@ -200,6 +203,7 @@ const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
     ("dns", dns::program::TESTS),
     ("dns", dns::program::falls::TESTS),
     ("connections", connections::TESTS),
+    ("audit", audit::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode iptables too, with each variant.
@@ -223,6 +227,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("dns", dns::program::falls::TESTS),
     ("dns", dns::program::upgrade::TESTS),
     ("dns", dns::program::fresh::TESTS),
+    ("audit", audit::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {

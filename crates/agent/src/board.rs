@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use resolve::{Mode, ProxyConfig};
 use sources::kubernetes::Stats;
 
+use crate::audit::Trail;
 use crate::health::Health;
 use crate::listing::Listing;
 use crate::metrics::{Api, Metrics};
@@ -20,6 +21,8 @@ pub(crate) struct Board {
     pub(crate) metrics: Metrics,
     /// Every Service, in a line.
     pub(crate) listing: Listing,
+    /// The last changes.
+    pub(crate) trail: Arc<Trail>,
 }
 
 /// What is written on it.
@@ -67,7 +70,8 @@ impl Board {
             metrics.add(Box::new(Api(stats)));
         }
         let state = State { health: Health::new(late), ..State::default() };
-        Arc::new(Self { state: Mutex::new(state), metrics, listing: Listing::default() })
+        let (listing, trail) = (Listing::default(), Arc::default());
+        Arc::new(Self { state: Mutex::new(state), metrics, listing, trail })
     }
 
     /// Says which mode is in force from now on.

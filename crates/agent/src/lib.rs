@@ -12,6 +12,7 @@
 //! * leaving the process leaves the rules.
 
 mod ask;
+mod audit;
 mod board;
 mod cleanup;
 mod cli;

@@ -120,6 +120,7 @@ impl Agent {
         let board = Board::new(late, objects.stats(), prepared.as_ref().map(Prepared::metrics));
         let dns = prepared.as_ref().map(|prepared| Arc::clone(&prepared.dns));
         board.set_mode(config.mode, late);
+        board.trail.keep(settings.towpath.audit_entries as usize);
         let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
         let (health, service_health) = ServiceHealth::new(Arc::new(owner));
         let (to_sync, inbox) = sync_channel(QUEUE);

@@ -43,8 +43,9 @@ impl Objects {
         dns: Option<DnsNeeds>,
     ) -> Result<Self> {
         let kept = dns.map_or(Kept::NOTHING, |dns| dns.kept);
+        let causes = settings.towpath.audit_entries > 0;
         if settings.towpath.source == Source::Manifests {
-            let manifests = Manifests::open(&settings.towpath.manifests)?.keeping(kept);
+            let manifests = Manifests::open(&settings.towpath.manifests)?.keeping(kept).with_causes(causes);
             return Ok(Self::Manifests(Box::new(manifests)));
         }
         let given = &settings.proxy.client_connection.kubeconfig;
@@ -57,6 +58,7 @@ impl Objects {
             pods: dns.map_or(Pods::None, |dns| dns.pods),
             imports: dns.is_some_and(|dns| dns.imports),
             kept,
+            causes,
             ..kubernetes::Options::new(node)
         };
         Ok(Self::Kubernetes(Box::new(Kubernetes::open(options)?)))

@@ -3,6 +3,7 @@
 mod draining;
 mod guard;
 mod moving;
+mod noting;
 mod tending;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use netlink::Socket;
 use resolve::ProxyConfig;
 
 use crate::ask::{Question, Seen};
+use crate::audit::{Because, Waiting};
 use crate::board::{Board, Copy, LastSync};
 use crate::dns_feed::DnsFeed;
 use crate::drain::Cutter;
@@ -105,6 +107,8 @@ pub(crate) struct SyncLoop {
     triggers: Vec<(IpFamily, u64)>,
     book: LocalBook,
     node_missing: bool,
+    /// What waits to be noted in the audit trail.
+    audit: Waiting,
     /// Told what follows from a sync.
     followers: Followers,
 }
@@ -142,6 +146,7 @@ impl SyncLoop {
             pending_move: None,
             janitor,
             conntrack,
+            audit: Waiting::new(Arc::clone(&board.trail)),
             board,
             inbox,
             retry: None,
@@ -210,6 +215,7 @@ impl SyncLoop {
             }
         }
         self.tell_dns();
+        self.note_idle();
         if std::mem::take(&mut self.problems_changed) {
             self.count_problems();
         }
@@ -225,6 +231,7 @@ impl SyncLoop {
 
     /// Other settings, in the same mode.
     fn set(&mut self, settings: &Settings) {
+        self.audit.because(Because::Settings);
         set(self.engine.as_mut(), settings);
         self.switch.set(settings);
         self.janitor.set(settings);
@@ -245,6 +252,7 @@ impl SyncLoop {
     }
 
     fn handle(&mut self, change: Change) {
+        let Some(change) = self.audit.note(change) else { return };
         self.count(&change);
         if let Change::Problem(problem) = &change {
             tracing::warn!("{problem}");
@@ -297,11 +305,15 @@ impl SyncLoop {
         }
         match result {
             Ok(report) => self.succeeded(report, took),
-            Err(error) => self.failed(&error),
+            Err(error) => {
+                self.note_failure(&error, took);
+                self.failed(&error);
+            }
         }
     }
 
     fn succeeded(&mut self, mut report: SyncReport, took: Duration) {
+        self.note_commit(&report, took);
         self.flows_due.append(&mut report.flows);
         self.clean_flows();
         self.retry = None;

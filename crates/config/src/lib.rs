@@ -59,5 +59,7 @@ pub use sections::{
     ClientConnectionConfiguration, KubeProxyConntrackConfiguration, KubeProxyIptablesConfiguration,
     KubeProxyIpvsConfiguration, KubeProxyNftablesConfiguration, KubeProxyWinkernelConfiguration,
 };
-pub use towpath::{IptablesVariant, SnapshotConfiguration, Source, TowpathConfiguration};
+pub use towpath::{
+    AUDIT_ENTRIES_LIMIT, IptablesVariant, SnapshotConfiguration, Source, TowpathConfiguration,
+};
 pub use validate::validate;

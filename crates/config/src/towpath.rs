@@ -31,9 +31,14 @@ pub struct TowpathConfiguration {
     /// How long, in mode ipvs, connections to an endpoint that was removed may go on before they end; not negative.
     /// Default 15m; 0 = they end at once. kube-proxy waits without a limit.
     pub ipvs_drain_timeout: GoDuration,
+    /// How many changes the audit trail keeps, 0 to [`AUDIT_ENTRIES_LIMIT`]; 0 = none are noted. Default 1000.
+    pub audit_entries: u32,
     /// Names answered on the node.
     pub dns: DnsConfiguration,
 }
+
+/// The most changes that can be kept.
+pub const AUDIT_ENTRIES_LIMIT: u32 = 10_000;
 
 /// The variant of iptables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -82,6 +87,7 @@ impl Default for TowpathConfiguration {
             takeover: true,
             iptables_variant: IptablesVariant::Auto,
             ipvs_drain_timeout: GoDuration::from_secs(15 * 60),
+            audit_entries: 1000,
             dns: DnsConfiguration::default(),
         }
     }
@@ -112,6 +118,10 @@ impl TowpathConfiguration {
             let message =
                 "is not the key of a taint: write one as in example.com/not-ready, without value and effect";
             problems.add("startupTaint", &self.startup_taint, message);
+        }
+        if self.audit_entries > AUDIT_ENTRIES_LIMIT {
+            let message = format!("are too many: write 0 to {AUDIT_ENTRIES_LIMIT}");
+            problems.add("auditEntries", self.audit_entries, message);
         }
         self.dns.validate(&mut problems);
         problems

@@ -13,7 +13,7 @@ fn read(body: &str) -> Result<Settings, Problems> {
 fn defaults() {
     let config = read("").unwrap().towpath;
     assert_eq!(config, TowpathConfiguration::default());
-    let text = "apiVersion: towpath.dev/v1alpha1\ndns:\n  clusterDomain: cluster.local\n  corefile: \"\"\n  intercept: false\n  \
+    let text = "apiVersion: towpath.dev/v1alpha1\nauditEntries: 1000\ndns:\n  clusterDomain: cluster.local\n  corefile: \"\"\n  intercept: false\n  \
         listen: []\n  service: kube-system/kube-dns\n  stubDomains: \"\"\nevents: true\niptablesVariant: auto\nipvsDrainTimeout: 15m0s\nkind: TowpathConfiguration\nmanifests: \"\"\n\
         snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\ntakeover: true\n";
     assert_eq!(config.to_yaml(), text);
@@ -50,6 +50,7 @@ fn refused() {
             "dns: {clusterDomain: a..b}",
             "dns.clusterDomain: a..b: is not a domain: write it as in cluster.local",
         ),
+        ("auditEntries: 10001", "auditEntries: 10001: are too many: write 0 to 10000"),
         ("snapshot: {after: -1s}", "snapshot.after: -1s: is negative: write 0s or more"),
         (
             "snapshot: {after: 5}",
@@ -73,6 +74,7 @@ fn accepted() {
         "startupTaint: agent",
         "snapshot: {enabled: false, path: ''}",
         "ipvsDrainTimeout: 0s",
+        "auditEntries: 0",
     ] {
         read(body).unwrap();
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::IpNet;
 
@@ -25,6 +26,9 @@ pub enum Change {
         /// Milliseconds since 1970 by the clock of who wrote the slice.
         at_ms: u64,
     },
+    /// Which object the change that follows is about, for those who keep a record of causes. Sent only where it was asked
+    /// for, and not for the first list. No part of the state.
+    Cause(Box<Cause>),
     /// A slice of another cluster was added or changed.
     ImportSlice(Arc<ImportSlice>),
     /// A slice is gone, of a Service or of a ServiceImport; its own name, not the Service's.
@@ -67,6 +71,21 @@ pub enum Change {
     BatchEnds,
     /// The source of this name has delivered its whole first list.
     Synced(&'static str),
+}
+
+/// One version of one object, as a source has seen it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The object's kind, as in `EndpointSlice`.
+    pub kind: &'static str,
+    /// Its name; the namespace is empty where the kind has none.
+    pub name: NamespacedName,
+    /// Its `metadata.resourceVersion`, where it is known.
+    pub version: Option<Box<str>>,
+    /// The object is gone.
+    pub gone: bool,
+    /// When the source had read it.
+    pub received: Instant,
 }
 
 /// What a Problem is about: the identity under which it is replaced or solved.

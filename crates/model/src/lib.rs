@@ -25,7 +25,7 @@ mod store;
 
 pub use address::{AddressError, parse_ip, parse_net};
 pub use balance::{Balance, Scheduler, SchedulerError};
-pub use change::{Change, Problem, Subject};
+pub use change::{Cause, Change, Problem, Subject};
 pub use import::{ImportEntry, ImportSlice, ServiceImport};
 pub use intern::Interner;
 pub use labels::Labels;

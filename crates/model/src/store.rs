@@ -262,7 +262,8 @@ impl Store {
                 self.problems.remove(&subject);
             }
             Change::Node(_) | Change::NodeGone(_) => {}
-            Change::BatchBegins | Change::BatchEnds | Change::Synced(_) | Change::Trigger { .. } => {}
+            Change::BatchBegins | Change::BatchEnds | Change::Synced(_) => {}
+            Change::Trigger { .. } | Change::Cause(_) => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use common::{Running, Scratch, assert_starts, documents, service};
+use towpath_sources::Manifests;
 
 #[test]
 fn only_what_differs_is_sent() {
@@ -238,4 +239,25 @@ fn an_annotation_alone_is_a_change() {
     let problem =
         "problem a.yaml | Service default/web | metadata.annotations[towpath.dev/scheduler] | \"7\": ";
     assert_starts(&seen, &[problem, "service default/web 80"]);
+}
+
+#[test]
+fn causes_name_each_object_after_the_first_list() {
+    let scratch = Scratch::new();
+    let versioned = |port: u16, version: &str| {
+        let metadata = format!("metadata: {{name: a, resourceVersion: {version}}}");
+        service("a", port).replace("metadata: {name: a}", &metadata)
+    };
+    scratch.write("a.yaml", versioned(1, "7"));
+    let source = Manifests::open(&scratch.0).unwrap().with_causes(true);
+    let (mut running, first) = Running::begin(source, || {});
+    assert_eq!(first, ["service default/a 1", "synced manifests"]);
+    scratch.write("a.yaml", documents(&[versioned(2, "8"), service("b", 1)]));
+    let found = running.settle(&scratch);
+    let second = ["cause Service default/b -", "service default/b 1"];
+    assert_eq!(found, [&["cause Service default/a 8", "service default/a 2"], &second[..]].concat());
+    scratch.remove("a.yaml");
+    let found = running.settle(&scratch);
+    let cause = found.iter().position(|text| text == "cause Service default/a - gone").unwrap();
+    assert_eq!((found.len(), &*found[cause + 1]), (4, "service gone default/a"));
 }

@@ -1,5 +1,6 @@
 //! The pages: health, metrics, and what is programmed.
 
+mod audit;
 pub(crate) mod diff;
 pub(crate) mod explain;
 mod flows;
@@ -45,6 +46,8 @@ const INDEX: &[&str] = &[
     "/debug/diff?service=NAMESPACE/NAME",
     "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL",
     "/debug/flows?service=NAMESPACE/NAME&client=ADDRESS&endpoint=ADDRESS:PORT",
+    "/debug/audit?service=NAMESPACE/NAME&limit=N",
+    "/debug/audit?format=json",
     "/debug/dns",
     "/debug/dns?name=NAME&from=ADDRESS",
     "/metrics",
@@ -144,6 +147,7 @@ impl Pages for DebugPages {
                 page
             }
             path if path.starts_with(SERVICE) => self.service(&path[SERVICE.len()..], request),
+            "/debug/audit" => self.audit(request),
             diff::PATH => self.diff(request),
             explain::PATH => self.explain(request),
             FLOWS => flows::page(&self.flows, request),

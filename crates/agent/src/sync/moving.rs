@@ -6,6 +6,7 @@ use config::Settings;
 
 use super::tending::Tending;
 use super::{SyncLoop, set};
+use crate::audit::Because;
 use crate::opened::Opened;
 use crate::options::{late, proxy_config, warnings};
 use crate::switch::{Arrival, Progress};
@@ -15,6 +16,7 @@ impl SyncLoop {
     /// settings are in force at once.
     pub(super) fn begin_switch(&mut self, opened: Opened, settings: &Settings) {
         let place = opened.place();
+        self.audit.because(Because::Settings);
         set(self.engine.as_mut(), settings);
         self.janitor.set(settings);
         self.note_work();
@@ -81,6 +83,7 @@ impl SyncLoop {
         (self.retry, self.rested, self.look_cost) = (None, started, Duration::MAX);
         self.tending = Tending::default();
         self.foreign = false;
+        self.audit.because(Because::Mode);
         self.succeeded(report, took);
         // The last changes first: the old rules have them already.
         if self.engine.has_work() {

@@ -52,6 +52,9 @@ pub struct TowpathFlags {
     /// How long connections to a removed endpoint may go on in mode ipvs; 0 = they end at once. Default: 15m.
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub ipvs_drain_timeout: Option<GoDuration>,
+    /// How many changes the audit trail keeps, 0 to 10000; 0 = none are noted. Default: 1000.
+    #[arg(long, value_name = "NUMBER")]
+    pub audit_entries: Option<u32>,
     /// Give the node these addresses, and answer DNS there on port 53, as in 169.254.20.10. Comma-separated. Default: none.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub dns_listen: Option<Vec<IpAddr>>,
@@ -92,6 +95,7 @@ impl TowpathFlags {
         set(&self.takeover, &mut config.takeover);
         set(&self.iptables_variant, &mut config.iptables_variant);
         set(&self.ipvs_drain_timeout, &mut config.ipvs_drain_timeout);
+        set(&self.audit_entries, &mut config.audit_entries);
         let dns = &mut config.dns;
         set(&self.dns_listen, &mut dns.listen);
         set(&self.dns_intercept, &mut dns.intercept);

@@ -54,6 +54,8 @@ pub struct Decoded {
     pub warnings: Vec<FieldError>,
     /// When the cause of this version of a slice happened, in milliseconds since 1970. No part of the object's state.
     pub trigger: Option<u64>,
+    /// `metadata.resourceVersion`, if it has one. No part of the object's state either.
+    pub version: Option<Box<str>>,
 }
 
 /// Reads one object of a known kind from its JSON text, and keeps of it what `decoder` says. Names that repeat are shared.
@@ -105,8 +107,16 @@ fn read<'a, T: types::Object + Deserialize<'a>>(
     let key = field::key(kind, object.metadata(), &mut decoder.names)?;
     let mut warnings = Vec::new();
     let change = convert(&key, &object, decoder, &mut warnings)?;
-    let trigger = object.metadata().and_then(|m| m.annotations.as_ref()?.trigger.as_deref());
-    Ok(Decoded { key, change, warnings, trigger: trigger.and_then(time::unix_millis) })
+    let metadata = object.metadata();
+    let trigger = metadata.and_then(|m| m.annotations.as_ref()?.trigger.as_deref());
+    let version = metadata.and_then(|m| m.resource_version.as_deref()).filter(|version| !version.is_empty());
+    Ok(Decoded {
+        key,
+        change,
+        warnings,
+        trigger: trigger.and_then(time::unix_millis),
+        version: version.map(Box::from),
+    })
 }
 
 /// The identity of an object that may be malformed elsewhere; `None` when even that cannot be read.

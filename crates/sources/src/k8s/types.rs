@@ -13,6 +13,9 @@ pub(super) use super::labels::Labels;
 pub(super) struct Metadata {
     pub(super) name: Option<String>,
     pub(super) namespace: Option<String>,
+    /// Opaque; a number in a manifest is read as its digits.
+    #[serde(default, deserialize_with = "as_text")]
+    pub(super) resource_version: Option<String>,
     pub(super) creation_timestamp: Option<String>,
     pub(super) deletion_timestamp: Option<String>,
     pub(super) labels: Option<Labels>,

@@ -10,8 +10,9 @@
 //! any: after a list with such a one, nothing counts as gone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use model::{Change, IpFamily, NamespacedName};
+use model::{Cause, Change, IpFamily, NamespacedName};
 use rustc_hash::FxHashMap;
 
 use super::problems::Problems;
@@ -31,6 +32,17 @@ pub(super) struct Book {
     /// A list has been taken over wholly.
     complete: bool,
     pub(super) problems: Problems,
+    /// Whether a [`Change::Cause`] is sent before each change.
+    causes: bool,
+}
+
+/// What comes with an object, and is no part of its state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside {
+    /// When the cause of this version of a slice happened.
+    pub(super) trigger: Option<u64>,
+    /// The object's version.
+    pub(super) version: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +63,12 @@ pub(super) struct Listing {
 struct Held {
     print: u64,
     change: Change,
-    trigger: Option<u64>,
+    aside: Aside,
 }
 
 impl Book {
-    /// An empty one.
-    pub(super) fn new(kind: Kind) -> Self {
+    /// An empty one. `causes`: whether a [`Change::Cause`] is sent before each change.
+    pub(super) fn new(kind: Kind, causes: bool) -> Self {
         Self {
             kind,
             known: FxHashMap::default(),
@@ -64,6 +76,7 @@ impl Book {
             listing: None,
             complete: false,
             problems: Problems::default(),
+            causes,
         }
     }
 
@@ -109,9 +122,11 @@ impl Book {
         }
         for name in gone {
             self.known.remove(&name);
+            self.tell_cause(&name, None, true, out);
             out(ObjectKey { kind: self.kind, name }.gone());
         }
-        for (name, Held { print, change, trigger }) in held {
+        for (name, Held { print, change, aside: Aside { trigger, version } }) in held {
+            self.tell_cause(&name, version, false, out);
             self.known.insert(name, Known { print, round });
             send(change, trigger.filter(|_| !first), out);
         }
@@ -137,7 +152,7 @@ impl Book {
         &mut self,
         name: NamespacedName,
         change: Change,
-        trigger: Option<u64>,
+        aside: Aside,
         at_once: bool,
         out: &mut Out<'_>,
     ) {
@@ -152,18 +167,26 @@ impl Book {
                 listing.held.remove(&name);
             }
             Some(listing) if !at_once => {
-                listing.held.insert(name, Held { print, change, trigger });
+                listing.held.insert(name, Held { print, change, aside });
             }
             _ if same => {}
             listing => {
-                let trigger = trigger.filter(|_| listing.is_none() && self.complete);
+                let trigger = aside.trigger.filter(|_| listing.is_none() && self.complete);
+                self.tell_cause(&name, aside.version, false, out);
                 self.known.insert(name, Known { print, round });
                 send(change, trigger, out);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, key: &ObjectKey, at_once: bool, out: &mut Out<'_>) {
+    /// `version`: that of the object's last state, if it is known.
+    pub(super) fn remove(
+        &mut self,
+        key: &ObjectKey,
+        version: Option<Box<str>>,
+        at_once: bool,
+        out: &mut Out<'_>,
+    ) {
         match &mut self.listing {
             Some(listing) if !at_once => {
                 listing.held.remove(&key.name);
@@ -173,9 +196,17 @@ impl Book {
             }
             _ => {
                 if self.known.remove(&key.name).is_some() {
+                    self.tell_cause(&key.name, version, true, out);
                     out(key.gone());
                 }
             }
+        }
+    }
+
+    fn tell_cause(&self, name: &NamespacedName, version: Option<Box<str>>, gone: bool, out: &mut Out<'_>) {
+        if self.causes {
+            let (kind, name, received) = (self.kind.as_str(), name.clone(), Instant::now());
+            out(Change::Cause(Box::new(Cause { kind, name, version, gone, received })));
         }
     }
 }

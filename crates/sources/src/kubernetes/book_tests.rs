@@ -14,7 +14,7 @@ struct Under {
 
 impl Under {
     fn new() -> Self {
-        Self { book: Book::new(Kind::Service), decoder: Decoder::default() }
+        Self { book: Book::new(Kind::Service, false), decoder: Decoder::default() }
     }
 
     fn item(&mut self, json: &str, at_once: bool) -> Vec<String> {
@@ -59,6 +59,10 @@ fn short(change: &Change) -> String {
         Change::BatchBegins => "[".into(),
         Change::BatchEnds => "]".into(),
         Change::Trigger { at_ms, .. } => format!("at {at_ms}"),
+        Change::Cause(cause) => {
+            let gone = if cause.gone { " gone" } else { "" };
+            format!("cause {} {} {}{gone}", cause.kind, cause.name, cause.version.as_deref().unwrap_or("-"))
+        }
         other => format!("{other:?}"),
     }
 }
@@ -204,7 +208,7 @@ fn triggers_go_before_slices_that_changed() {
             "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "1970-01-01T00:00:02.5Z"}}})
         .to_string()
     };
-    let mut under = Under { book: Book::new(Kind::EndpointSlice), decoder: Decoder::default() };
+    let mut under = Under { book: Book::new(Kind::EndpointSlice, false), decoder: Decoder::default() };
     let is_trigger = |out: &[String]| out.iter().any(|line| line == "at 2500");
     assert!(!is_trigger(&under.list(&[slice("10.0.0.1")])));
     assert_eq!(under.item(&slice("10.0.0.1"), false), NOTHING);
@@ -238,4 +242,24 @@ fn an_annotation_alone_is_a_change() {
     let [problem] = &out[..] else { panic!("{out:?}") };
     assert!(problem.contains("metadata.annotations[towpath.dev/scheduler]: \"fastest\": "), "{problem}");
     assert_eq!(under.item(&service("lc", ""), true), ["a 1", "solved api: Service n/a"]);
+}
+
+/// The cause goes out right before its change, inside the batch, with the version that the object has.
+#[test]
+fn causes_name_the_object_and_its_version() {
+    let mut under = Under { book: Book::new(Kind::Service, true), decoder: Decoder::default() };
+    let versioned = |name: &str, version: &str, port: u16| {
+        let metadata = json!({"name": name, "namespace": "n", "resourceVersion": version});
+        json!({"metadata": metadata, "spec": {"ports": [{"port": port}]}}).to_string()
+    };
+    under.book.begin();
+    assert_eq!(under.item(&versioned("a", "7", 1), true), ["cause Service n/a 7", "a 1"]);
+    under.item(&versioned("b", "7", 1), true);
+    under.commit();
+    assert_eq!(under.item(&versioned("a", "8", 1), true), NOTHING, "nothing that counts has changed");
+    under.book.begin();
+    assert_eq!(under.item(&versioned("a", "9", 2), false), NOTHING);
+    let all = under.commit();
+    assert_eq!(all, ["[", "-b", "a 2", "cause Service n/a 9", "cause Service n/b - gone", "]"]);
+    assert_eq!(under.delete(&versioned("a", "10", 2), true), ["cause Service n/a 10 gone", "-a"]);
 }

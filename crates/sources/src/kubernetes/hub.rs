@@ -41,11 +41,12 @@ pub(super) struct Hub<'a> {
 }
 
 impl<'a> Hub<'a> {
-    /// One for these kinds, of whose objects this is kept.
+    /// One for these kinds, of whose objects this is kept. `causes`: whether it is told which object a change is about.
     pub(super) fn new(
         sink: &'a mut dyn FnMut(Change) -> bool,
         followed: [bool; TARGETS.len()],
         kept: Kept,
+        causes: bool,
         stats: Arc<Stats>,
         limits: Limits,
     ) -> Self {
@@ -53,7 +54,7 @@ impl<'a> Hub<'a> {
             sink: RefCell::new(sink),
             refused: Cell::new(false),
             end: Notify::new(),
-            books: TARGETS.map(|target| RefCell::new(Book::new(target.kind))),
+            books: TARGETS.map(|target| RefCell::new(Book::new(target.kind, causes))),
             decoder: RefCell::new(Decoder::new(kept)),
             stats,
             link_trouble: RefCell::new(Trouble::new("connection to the API server".into(), limits.say_again)),
@@ -69,6 +70,10 @@ impl<'a> Hub<'a> {
 
     /// Sends a change. Once nobody wants them any more, [`Self::ended`] is ready.
     pub(super) fn send(&self, change: Change) {
+        // The first list is one cause, which everybody knows.
+        if matches!(change, Change::Cause(_)) && !self.synced.get() {
+            return;
+        }
         if !self.refused.get() && !(self.sink.borrow_mut())(change) {
             self.refused.set(true);
             self.end.notify_one();

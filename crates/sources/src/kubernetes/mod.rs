@@ -102,6 +102,8 @@ pub struct Options {
     pub imports: bool,
     /// What is kept of objects for DNS.
     pub kept: Kept,
+    /// Say with [`Change::Cause`] which object each change is about, after the first list.
+    pub causes: bool,
     /// Limits of time and memory.
     pub limits: Limits,
 }
@@ -119,6 +121,7 @@ impl Options {
             pods: Pods::None,
             imports: false,
             kept: Kept::NOTHING,
+            causes: false,
             limits: Limits::default(),
         }
     }
@@ -216,7 +219,7 @@ impl Kubernetes {
         let stop = stop.map_err(KubernetesError::Runtime)?;
         let Self { options, access, stats, requests: _, waiting } = self;
         let followed = TARGETS.each_ref().map(|target| options.wants(target.kind));
-        let hub = Hub::new(sink, followed, options.kept, stats, options.limits.clone());
+        let hub = Hub::new(sink, followed, options.kept, options.causes, stats, options.limits.clone());
         let link = Link::new(access, options.limits);
         let node = Arc::clone(&options.node_name);
         let follow = |index: usize| {

@@ -2,7 +2,7 @@
 
 use model::NamespacedName;
 
-use super::book::{Book, Out};
+use super::book::{Aside, Book, Out};
 use super::pieces::Piece;
 use super::scan::text_at;
 use crate::k8s::{self, Decoded, Decoder, FieldError, ObjectKey};
@@ -71,12 +71,12 @@ impl Book {
         out: &mut Out<'_>,
     ) -> Verdict {
         match k8s::decode(self.kind, json, decoder) {
-            Ok(Decoded { key, change, warnings, trigger }) => {
+            Ok(Decoded { key, change, warnings, trigger, version }) => {
                 let verdict = if warnings.is_empty() { Verdict::Fine } else { Verdict::Malformed };
                 let name = key.name.clone();
                 match change {
-                    Some(change) => self.take(key.name, change, trigger, at_once, out),
-                    None => self.remove(&key, at_once, out),
+                    Some(change) => self.take(key.name, change, Aside { trigger, version }, at_once, out),
+                    None => self.remove(&key, version, at_once, out),
                 }
                 self.problems.set(self.kind, &name, joined(warnings), self.round, out);
                 verdict
@@ -106,14 +106,21 @@ impl Book {
             self.refuse(None, FieldError::new("metadata.name", "a deleted object without a name"), out);
             return Verdict::Malformed;
         };
-        self.gone(key.name, at_once, out);
+        let version = text_at(json.as_bytes(), &["metadata", "resourceVersion"]);
+        self.gone(key.name, version.map(Into::into), at_once, out);
         Verdict::Fine
     }
 
-    /// The object of this name is gone.
-    pub(super) fn gone(&mut self, name: NamespacedName, at_once: bool, out: &mut Out<'_>) {
+    /// The object of this name is gone; `version`: that of its last state.
+    pub(super) fn gone(
+        &mut self,
+        name: NamespacedName,
+        version: Option<Box<str>>,
+        at_once: bool,
+        out: &mut Out<'_>,
+    ) {
         self.problems.set(self.kind, &name, None, self.round, out);
-        self.remove(&ObjectKey { kind: self.kind, name }, at_once, out);
+        self.remove(&ObjectKey { kind: self.kind, name }, version, at_once, out);
     }
 
     /// An object cannot be honoured; its earlier state stays.

@@ -146,12 +146,13 @@ impl Follower<'_, '_> {
         let name = book.name_in(head, &["object"]);
         let out = &mut |change| self.hub.send(change);
         let at_once = self.is_at_once(book.is_complete());
+        let version = || text_at(head, &["object", "metadata", "resourceVersion"]);
         match (text_at(head, &["type"]).as_deref(), name) {
-            (Some("DELETED"), Some(name)) => book.gone(name, at_once, out),
+            (Some("DELETED"), Some(name)) => book.gone(name, version().map(Into::into), at_once, out),
             (_, name) => self.count_verdict(book.too_large(name, size, out)),
         }
         drop(book);
-        if let Some(version) = text_at(head, &["object", "metadata", "resourceVersion"]) {
+        if let Some(version) = version() {
             self.course.advance(version);
         }
     }

@@ -13,7 +13,9 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
+use model::{Cause, Change};
 use rustc_hash::FxHashSet;
 
 use super::claims::{Claims, Offer};
@@ -52,12 +54,19 @@ pub(super) struct Catalog {
     heirs: BTreeSet<Arc<Path>>,
     /// Problems as the receiver knows them, of the files whose problems were touched in this batch.
     told: BTreeMap<Arc<Path>, Problems>,
+    /// Whether a [`Change::Cause`] is sent before each change.
+    causes: bool,
 }
 
 impl Catalog {
     /// An empty one, which keeps this of objects.
     pub(super) fn keeping(kept: Kept) -> Self {
         Self { decoder: Decoder::new(kept), ..Self::default() }
+    }
+
+    /// Whether a [`Change::Cause`] is sent before each change from now on.
+    pub(super) fn tell_causes(&mut self, causes: bool) {
+        self.causes = causes;
     }
 
     /// Whether no file is known.
@@ -135,7 +144,7 @@ impl Catalog {
         draft: &mut Draft,
         sink: &mut Sink<'_>,
     ) -> Result<(), ManifestsError> {
-        let Decoded { key, change: Some(change), warnings, .. } = decoded else {
+        let Decoded { key, change: Some(change), warnings, version, .. } = decoded else {
             return Ok(());
         };
         if !draft.defined.insert(key.clone()) {
@@ -153,11 +162,27 @@ impl Catalog {
                     self.blame_rivals(&key);
                 }
                 if news {
+                    self.tell_cause(&key, version, false, sink)?;
                     send(sink, change)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Says which object the next change is about, if somebody wants to know.
+    fn tell_cause(
+        &self,
+        key: &ObjectKey,
+        version: Option<Box<str>>,
+        gone: bool,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), ManifestsError> {
+        if !self.causes {
+            return Ok(());
+        }
+        let (kind, name, received) = (key.kind.as_str(), key.name.clone(), Instant::now());
+        send(sink, Change::Cause(Box::new(Cause { kind, name, version, gone, received })))
     }
 
     /// A bad object keeps the version that was read before; a bad thing of unknown identity keeps all.

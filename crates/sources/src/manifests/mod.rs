@@ -95,6 +95,8 @@ pub struct Manifests {
     standing: Standing,
     /// What was last told about the path as a whole.
     trouble: Option<String>,
+    /// Whether it is said which object a change is about, once everything was loaded.
+    causes: bool,
 }
 
 impl Manifests {
@@ -121,13 +123,19 @@ impl Manifests {
             return Err(unreadable(io::ErrorKind::NotFound.into()));
         }
         let (catalog, standing) = (Catalog::default(), Standing::Present);
-        Ok(Self { path, is_directory, watcher, catalog, standing, trouble: None })
+        Ok(Self { path, is_directory, watcher, catalog, standing, trouble: None, causes: false })
     }
 
     /// Has this kept of objects for DNS; nothing, where it is not called. Call it before [`Self::load`].
     #[must_use]
     pub fn keeping(self, kept: Kept) -> Self {
         Self { catalog: Catalog::keeping(kept), ..self }
+    }
+
+    /// Says with [`Change::Cause`] which object each change is about, after [`Self::load`].
+    #[must_use]
+    pub fn with_causes(self, causes: bool) -> Self {
+        Self { causes, ..self }
     }
 
     /// Sends everything that is there now, then [`Change::Synced`]. Call it once, before [`Self::run`].
@@ -142,6 +150,7 @@ impl Manifests {
             fs::metadata(&self.path).map_err(|source| self.unreadable(source))?;
             self.catalog.refresh([Arc::clone(&self.path)], true, sink)?;
         }
+        self.catalog.tell_causes(self.causes);
         send(sink, Change::Synced(Self::NAME))
     }
 

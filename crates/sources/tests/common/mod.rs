@@ -82,7 +82,11 @@ impl Running {
 
     /// The same, with something done between the first list and the first look at events.
     pub fn start_after(path: &Path, between: impl FnOnce()) -> (Self, Vec<String>) {
-        let mut manifests = Manifests::open(path).unwrap();
+        Self::begin(Manifests::open(path).unwrap(), between)
+    }
+
+    /// The same with a source that was opened already.
+    pub fn begin(mut manifests: Manifests, between: impl FnOnce()) -> (Self, Vec<String>) {
         let mut first = Vec::new();
         manifests
             .load(&mut |change| {
@@ -159,6 +163,10 @@ pub fn short(change: &Change) -> String {
         }
         Change::ProblemSolved(s) => format!("solved {} | {}", file(&s.origin), s.object),
         Change::Synced(name) => format!("synced {name}"),
+        Change::Cause(cause) => {
+            let gone = if cause.gone { " gone" } else { "" };
+            format!("cause {} {} {}{gone}", cause.kind, cause.name, cause.version.as_deref().unwrap_or("-"))
+        }
         other => format!("{other:?}"),
     }
 }

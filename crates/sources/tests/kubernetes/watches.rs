@@ -26,6 +26,28 @@ fn events_are_sent_when_they_differ() {
 }
 
 #[test]
+fn causes_are_right_before_their_changes_and_name_the_version() {
+    let server = server(Options::default());
+    let options = towpath_sources::kubernetes::Options { causes: true, ..plain(&server) };
+    let mut run = Run::start(options);
+    let first = run.until("Synced", |change| *change == Change::Synced(Kubernetes::NAME));
+    assert!(!first.iter().any(|change| matches!(change, Change::Cause(_))), "{first:?}");
+    let applied = server.store().apply(slice("web-abcde", "10.0.0.2")).unwrap();
+    let told = run.until("the slice", |change| matches!(change, Change::Slice(_)));
+    let [Change::Cause(cause), Change::Trigger { .. }, _] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        (cause.kind, &*cause.name.to_string(), cause.gone),
+        ("EndpointSlice", "default/web-abcde", false)
+    );
+    assert_eq!(cause.version.as_deref(), Some(&*applied.to_string()));
+    let deleted = server.store().delete("services", "default", "web").unwrap();
+    let told = run.until("the deletion", |change| is_service_gone(change, "web"));
+    let [Change::Cause(cause), _] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((cause.gone, cause.version.as_deref()), (true, Some(&*deleted.to_string())));
+    run.stop();
+}
+
+#[test]
 fn a_stream_that_ends_or_breaks_goes_on() {
     for injection in [Injection::End, Injection::Cut, Injection::Malformed, Injection::Error { code: 500 }] {
         let server = server(Options::default());

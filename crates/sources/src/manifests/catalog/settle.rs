@@ -40,7 +40,10 @@ impl Catalog {
     ) -> Result<(), ManifestsError> {
         match self.claims.withdraw(key, path) {
             Withdrawal::Unnoticed => Ok(()),
-            Withdrawal::Gone => send(sink, key.gone()),
+            Withdrawal::Gone => {
+                self.tell_cause(key, None, true, sink)?;
+                send(sink, key.gone())
+            }
             Withdrawal::Inherited(heir) => {
                 self.problems(&heir).clear(&key.to_string());
                 self.blame_rivals(key);
