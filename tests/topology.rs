@@ -114,6 +114,7 @@ fn policy(case: &TopologyCase) -> PolicyView {
         internal: case.service.internal.into(),
         external: case.service.external.into(),
         externally_accessible: case.service.externally_accessible,
+        prefer_local: case.service.prefer_local,
     }
 }
 

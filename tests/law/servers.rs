@@ -93,7 +93,12 @@ pub fn one_step_each(
     touched: u8,
 ) -> Verdict {
     let cluster = TrafficPolicy::Cluster;
-    let service = Service { internal_policy: cluster, external_policy: cluster, ..service.clone() };
+    let service = Service {
+        internal_policy: cluster,
+        external_policy: cluster,
+        prefer_local: false,
+        ..service.clone()
+    };
     let world = [ground, &lone_service(&service, family, [1, 2])].concat();
     let mut program = at_once::<Ipvs>(config, &world)?;
     for (endpoints, there) in [(vec![1, 2, touched], true), (vec![1, 2], false)] {

@@ -41,7 +41,8 @@ pub fn hairpins_are_local<D: Lawful + Lowered>(config: &ProxyConfig, changes: &[
     Ok(())
 }
 
-/// One endpoint that comes or goes changes few objects, however many there are.
+/// One endpoint that comes or goes changes few objects, however many there are. (With `prefer-local` the first one on this
+/// node replaces all others.)
 pub fn few_change<D: Lawful>(
     config: &ProxyConfig,
     service: &Service,
@@ -49,6 +50,7 @@ pub fn few_change<D: Lawful>(
     mut endpoints: BTreeSet<u8>,
     touched: u8,
 ) -> Verdict {
+    let service = &Service { prefer_local: false, ..service.clone() };
     let mut program = at_once::<D>(config, &lone_service(service, family, endpoints.iter().copied()))?;
     if !endpoints.remove(&touched) {
         endpoints.insert(touched);

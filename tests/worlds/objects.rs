@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::{
-    Balance, Conditions, Endpoint, Hints, IpFamily, NamespacedName, Protocol, Scheduler, Service,
+    Balance, Conditions, Endpoint, Hints, IpFamily, NamespacedName, NoLocal, Protocol, Scheduler, Service,
     ServicePort, ServiceType, Slice, SlicePort, TrafficPolicy,
 };
 use proptest::collection::{btree_map, btree_set, vec};
@@ -38,8 +38,9 @@ pub fn service() -> impl Strategy<Value = Service> {
     let names = (service_name(), select(vec![None, Some(1), Some(2)]), 0..12u8);
     let addresses = (cluster_ips(), externals(), externals());
     let policies = (policy(), policy(), select(vec![None, None, Some(10), Some(10_800)]), source_ranges());
-    let parts = (names, addresses, policies, balance(), ports());
-    parts.prop_map(|(names, addresses, policies, balance, ports)| {
+    let parts = (names, addresses, policies, balance(), wishes(), ports());
+    parts.prop_map(|(names, addresses, policies, balance, wishes, ports)| {
+        let (prefer_local, no_local) = wishes;
         let (name, created, oddity) = names;
         let (cluster_ips, external_ips, load_balancer_ips) = addresses;
         let (internal_policy, external_policy, affinity_seconds, source_ranges) = policies;
@@ -56,10 +57,18 @@ pub fn service() -> impl Strategy<Value = Service> {
             affinity_seconds,
             other_proxy: oddity == 2,
             balance,
+            prefer_local,
+            no_local,
             ports,
             ..Service::default()
         }
     })
+}
+
+/// The annotations that ask for one thing or its opposite.
+fn wishes() -> impl Strategy<Value = (bool, NoLocal)> {
+    (weighted(0.3, Just(())), select(vec![NoLocal::Drop, NoLocal::Drop, NoLocal::Reject]))
+        .prop_map(|(prefer_local, no_local)| (prefer_local.is_some(), no_local))
 }
 
 fn families() -> impl Strategy<Value = Vec<IpFamily>> {

@@ -246,7 +246,7 @@ impl DecisionView {
             Decision::Dnat(list) => {
                 DecisionView::Dnat { endpoints: list.iter().map(ToString::to_string).collect() }
             }
-            Decision::Reject => DecisionView::Reject,
+            Decision::Reject | Decision::RejectHere => DecisionView::Reject,
             Decision::Drop => DecisionView::Drop,
         }
     }

@@ -208,9 +208,9 @@ impl Lowering<'_> {
 fn refusal(decision: &Decision, protocol: Protocol, family: model::IpFamily) -> &'static str {
     match (decision, protocol, family) {
         (Decision::Drop | Decision::Dnat(_), _, _) => "DROP",
-        (Decision::Reject, Protocol::Tcp, _) => "REJECT --reject-with tcp-reset",
-        (Decision::Reject, _, model::IpFamily::V4) => "REJECT --reject-with icmp-port-unreachable",
-        (Decision::Reject, _, model::IpFamily::V6) => "REJECT --reject-with icmp6-port-unreachable",
+        (_, Protocol::Tcp, _) => "REJECT --reject-with tcp-reset",
+        (_, _, model::IpFamily::V4) => "REJECT --reject-with icmp-port-unreachable",
+        (_, _, model::IpFamily::V6) => "REJECT --reject-with icmp6-port-unreachable",
     }
 }
 

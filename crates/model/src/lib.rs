@@ -33,6 +33,6 @@ pub use names::{EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, S
 pub use namespace::Namespace;
 pub use node::{Node, NodeFacts, is_link_local};
 pub use pod::{DnsPolicy, Pod, PodDns};
-pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
+pub use service::{NoLocal, Service, ServicePort, ServiceType, TrafficPolicy};
 pub use slice::{Conditions, Endpoint, EndpointDns, Hints, Slice, SlicePort};
 pub use store::{ServiceEntry, Store, Touched};

@@ -32,6 +32,16 @@ pub enum TrafficPolicy {
     Local,
 }
 
+/// What becomes of traffic under policy Local where other nodes have usable endpoints and this one has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NoLocal {
+    /// It is discarded, as with kube-proxy.
+    #[default]
+    Drop,
+    /// It is refused, so that clients need not wait.
+    Reject,
+}
+
 /// One entry of `spec.ports`. `targetPort` is not kept: slices carry resolved ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePort {
@@ -83,6 +93,11 @@ pub struct Service {
     pub other_proxy: bool,
     /// How its connections are spread, where the dataplane can choose.
     pub balance: Balance,
+    /// Traffic under policy Cluster keeps to ready endpoints of this node, where there are any (annotation
+    /// `towpath.dev/prefer-local`).
+    pub prefer_local: bool,
+    /// What becomes of traffic under policy Local without an endpoint here (annotation `towpath.dev/no-local`).
+    pub no_local: NoLocal,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
     /// `metadata.labels`, if they are kept.

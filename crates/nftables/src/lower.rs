@@ -190,7 +190,7 @@ impl Lowering<'_> {
 
     fn idle(&mut self, front: Front, decision: &Decision) {
         let target = match decision {
-            Decision::Reject => Target::Goto(ChainId::Reject),
+            Decision::Reject | Decision::RejectHere => Target::Goto(ChainId::Reject),
             Decision::Drop | Decision::Dnat(_) => Target::Drop,
         };
         self.verdict(front.maps().idle, front, target);

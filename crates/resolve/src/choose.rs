@@ -1,6 +1,7 @@
 //! Endpoint choice: traffic policy, terminating fallback, topology hints.
 //!
-//! The rules are kube-proxy's (1.36, `pkg/proxy/topology.go`; KEP-2086, KEP-1669, KEP-4444, KEP-3015).
+//! The rules are kube-proxy's (1.36, `pkg/proxy/topology.go`; KEP-2086, KEP-1669, KEP-4444, KEP-3015), and one of our own
+//! ahead of them, for Services that ask for it: what is ready on this node comes first (docs/annotations.md).
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct PolicyView {
     pub external: TrafficPolicy,
     /// It has a nodePort, an externalIP or a load balancer VIP.
     pub externally_accessible: bool,
+    /// Traffic under policy Cluster keeps to ready endpoints of this node, where there are any.
+    pub prefer_local: bool,
 }
 
 impl PolicyView {
@@ -59,6 +62,8 @@ pub struct Choice {
     pub any: bool,
     /// Which hints shaped `cluster`.
     pub hints: HintUse,
+    /// `cluster` is what is ready on this node, since the Service prefers that; hints do not count then.
+    pub kept_local: bool,
 }
 
 impl Choice {
@@ -82,13 +87,20 @@ pub fn choose(
     if candidates.is_empty() {
         return Choice::default();
     }
-    let hints = usable_hints(candidates, node_name, zone, node_hints);
-    let hinted = |c: &Candidate<'_>| c.endpoint.conditions.ready && hint_allows(c, hints, node_name, zone);
-    let cluster = policy.uses_cluster().then(|| select(candidates, hinted, |_| true));
-    let local = policy
-        .uses_local()
-        .then(|| select(candidates, |c| c.local && c.endpoint.conditions.ready, |c| c.local));
-    Choice { cluster, local, any: candidates.iter().any(is_usable), hints }
+    let kept_local = policy.prefer_local && candidates.iter().any(is_ready_here);
+    let hints =
+        if kept_local { HintUse::Ignored } else { usable_hints(candidates, node_name, zone, node_hints) };
+    let preferred = |c: &Candidate<'_>| match kept_local {
+        true => is_ready_here(c),
+        false => c.endpoint.conditions.ready && hint_allows(c, hints, node_name, zone),
+    };
+    let cluster = policy.uses_cluster().then(|| select(candidates, preferred, |_| true));
+    let local = policy.uses_local().then(|| select(candidates, is_ready_here, |c| c.local));
+    Choice { cluster, local, any: candidates.iter().any(is_usable), hints, kept_local }
+}
+
+fn is_ready_here(c: &Candidate<'_>) -> bool {
+    c.local && c.endpoint.conditions.ready
 }
 
 /// Those that are `preferred`, or else, of those `in_reach`, the ones that still serve while they terminate.

@@ -57,7 +57,11 @@ pub(crate) fn reason(
         debug_assert!(found.iter().any(|other| other.endpoint.conditions.ready));
         return format!("terminating, and {scope}");
     }
-    hint_reason(c.endpoint, choice.hints)
+    match &c.endpoint.node {
+        _ if !choice.kept_local => hint_reason(c.endpoint, choice.hints),
+        Some(node) => format!("on node {node}, and the Service prefers the ready endpoints of this node"),
+        None => "its slice names no node, and the Service prefers the ready endpoints of this node".into(),
+    }
 }
 
 fn hint_reason(endpoint: &Endpoint, hints: HintUse) -> String {

@@ -67,6 +67,8 @@ pub enum Masquerade {
     Towards(Vec<EndpointAddr>),
 }
 
+const NO_LOCAL: &str = "usable endpoints exist, but none on this node, and the policy is Local";
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
@@ -143,8 +145,11 @@ impl<'a> Ask<'a> {
         if self.by_nf_tables() && self.store.is_cluster_ip(to.ip) {
             masquerade |= self.masquerades_cluster_ips();
         }
-        // nf_tables drops before DNAT; mode iptables refuses first where there is no endpoint at all.
-        if blocked && (self.by_nf_tables() || *decision != Decision::Reject) {
+        // In mode iptables, what the source ranges keep out meets the rule for what is not served.
+        if blocked && !self.by_nf_tables() && route.external.is_refusal() {
+            return Some(self.answer(&service, &route, key, &route.external, false, true));
+        }
+        if blocked {
             let reason = format!("{} is in no range of loadBalancerSourceRanges", self.packet.from);
             let mut answer = Explanation::of(PacketVerdict::Drop, reason);
             answer.service = Some(route.name.clone());
@@ -213,10 +218,10 @@ impl<'a> Ask<'a> {
         let (verdict, reason) = match decision {
             Decision::Dnat(list) => (PacketVerdict::Dnat, self.chosen(route, key, list)),
             Decision::Reject => (PacketVerdict::Reject, "the Service has no usable endpoint".into()),
-            Decision::Drop => (
-                PacketVerdict::Drop,
-                "usable endpoints exist, but none on this node, and the policy is Local".into(),
-            ),
+            Decision::Drop => (PacketVerdict::Drop, NO_LOCAL.into()),
+            Decision::RejectHere => {
+                (PacketVerdict::Reject, format!("{NO_LOCAL}; the Service asks to refuse in that case"))
+            }
         };
         let endpoints = decision.endpoints().to_vec();
         Explanation {

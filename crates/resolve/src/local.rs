@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use model::{IpFamily, ServiceEntry, ServicePort, Store};
 use rustc_hash::FxHashSet;
 
-use crate::{Candidate, Decision, Resolved, Route, candidates};
+use crate::{Candidate, Resolved, Route, candidates};
 
 /// The answer of one Service's `healthCheckNodePort` on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct HealthCheck {
 pub struct LocalView {
     /// Its health check, if it has one.
     pub health: Option<HealthCheck>,
-    /// Ports whose traffic to the ClusterIP is dropped for want of a local endpoint, by family.
+    /// Ports whose traffic to the ClusterIP is dropped, or refused, for want of a local endpoint, by family.
     pub internal_dropped: [usize; 2],
     /// The same for traffic from outside.
     pub external_dropped: [usize; 2],
@@ -41,8 +41,8 @@ impl LocalView {
         };
         Self {
             health: entry.and_then(|entry| health_check(store, entry)),
-            internal_dropped: count(&|route| route.internal == Decision::Drop),
-            external_dropped: count(&|route| route.external == Decision::Drop),
+            internal_dropped: count(&|route| route.internal.lacks_local()),
+            external_dropped: count(&|route| route.external.lacks_local()),
             known: entry.map_or(0, known),
             usable: resolved.routes.iter().map(usable).max().unwrap_or(0),
         }

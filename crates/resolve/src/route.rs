@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use model::{
-    Balance, EndpointAddr, FrontendKey, IpFamily, NamespacedName, Service, ServiceEntry, ServicePort,
-    ServicePortName, Store,
+    Balance, EndpointAddr, FrontendKey, IpFamily, NamespacedName, NoLocal, Service, ServiceEntry,
+    ServicePort, ServicePortName, Store,
 };
 use rustc_hash::FxHashSet;
 
@@ -21,6 +21,8 @@ pub enum Decision {
     Reject,
     /// It is discarded: endpoints exist, but none that this traffic may use on this node.
     Drop,
+    /// It is refused for the same reason, since the Service asks for that (`towpath.dev/no-local: reject`).
+    RejectHere,
 }
 
 impl Decision {
@@ -30,6 +32,16 @@ impl Decision {
             Decision::Dnat(endpoints) => endpoints,
             _ => &[],
         }
+    }
+
+    /// Whether the sender is told that nobody serves it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Decision::Reject | Decision::RejectHere)
+    }
+
+    /// Whether endpoints exist, but none on this node, and the policy is Local.
+    pub fn lacks_local(&self) -> bool {
+        matches!(self, Decision::Drop | Decision::RejectHere)
     }
 }
 
@@ -154,8 +166,8 @@ fn route(
     let policy = policy_view(service, port, family);
     let found = candidates(entry, port, family, store.node_name());
     let choice = choose(&found, policy, store.node_name(), store.facts().zone(), config.node_hints);
-    let cluster = || decision(&found, &choice, choice.cluster.as_deref());
-    let local = || decision(&found, &choice, choice.local.as_deref());
+    let cluster = || decision(&found, &choice, choice.cluster.as_deref(), service.no_local);
+    let local = || decision(&found, &choice, choice.local.as_deref(), service.no_local);
     let internal = if policy.internal == model::TrafficPolicy::Local { local() } else { cluster() };
     let external_local = policy.external_local();
     let external = if external_local { local() } else { cluster() };
@@ -189,14 +201,16 @@ pub(crate) fn policy_view(service: &Service, port: &ServicePort, family: IpFamil
         internal: service.internal_policy,
         external: service.external_policy,
         externally_accessible: service.externally_accessible(port, family),
+        prefer_local: service.prefer_local,
     }
 }
 
-fn decision(found: &[Candidate<'_>], choice: &Choice, list: Option<&[usize]>) -> Decision {
-    match list {
-        Some(list) if !list.is_empty() => Decision::Dnat(list.iter().map(|i| found[*i].addr).collect()),
-        _ if choice.any => Decision::Drop,
-        _ => Decision::Reject,
+fn decision(found: &[Candidate<'_>], choice: &Choice, list: Option<&[usize]>, no_local: NoLocal) -> Decision {
+    match (list, no_local) {
+        (Some(list), _) if !list.is_empty() => Decision::Dnat(list.iter().map(|i| found[*i].addr).collect()),
+        _ if !choice.any => Decision::Reject,
+        (_, NoLocal::Reject) => Decision::RejectHere,
+        (_, NoLocal::Drop) => Decision::Drop,
     }
 }
 

@@ -63,7 +63,7 @@ impl Expected {
         match (self.mode, decision) {
             (Mode::Ipvs, Decision::Drop) if !cluster.endpoints().is_empty() => self.outcome(cluster, cluster),
             (_, Decision::Dnat(endpoints)) => Outcome::Dnat(endpoints.clone()),
-            (_, Decision::Reject) | (Mode::Ipvs, Decision::Drop) => Outcome::Reject,
+            (_, Decision::Reject | Decision::RejectHere) | (Mode::Ipvs, Decision::Drop) => Outcome::Reject,
             (_, Decision::Drop) => Outcome::Drop,
         }
     }

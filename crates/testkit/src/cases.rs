@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use flows::{
@@ -18,14 +19,23 @@ pub use topology::{
     TopologyCase, TopologyEndpoint, TopologyExpect, TopologyNode, TopologyService, TopologyTable,
 };
 
-/// Reads `flows.yaml`, and beside it `flows-ipvs.yaml`: what it means in mode ipvs.
+/// Reads `flows.yaml`, and beside it `flows-annotations.yaml`: more cases, and `flows-ipvs.yaml`: what all of them mean in
+/// mode ipvs.
 pub fn load_flows(path: &Path) -> Result<FlowTable> {
     let mut table: FlowTable = load(path)?;
+    table.cases.extend(load::<More>(&path.with_file_name("flows-annotations.yaml"))?.cases);
     let beside = path.with_file_name("flows-ipvs.yaml");
     load::<ipvs::Differences>(&beside)?
         .apply(&mut table)
         .with_context(|| format!("in {}", beside.display()))?;
     Ok(table)
+}
+
+/// Cases for a table that says itself what the node is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct More {
+    cases: Vec<FlowCase>,
 }
 
 /// Reads `topology.yaml`.

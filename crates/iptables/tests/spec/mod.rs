@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use model::{
-    Change, Conditions, Endpoint, Hints, IpFamily, NamespacedName, Node, Service, ServicePort, ServiceType,
-    Slice, SlicePort, TrafficPolicy, parse_net,
+    Change, Conditions, Endpoint, Hints, IpFamily, NamespacedName, NoLocal, Node, Service, ServicePort,
+    ServiceType, Slice, SlicePort, TrafficPolicy, parse_net,
 };
 use resolve::{DetectLocal, Mode, NodePortSelector, ProxyConfig};
 use testkit::cases::{FlowCase, IpMode, NodeConfig, Policy, ServiceSpec, SliceSpec};
@@ -77,9 +77,16 @@ pub fn service(spec: &ServiceSpec) -> Service {
         external_policy: policy(spec.external_traffic_policy.unwrap_or_default()),
         affinity_seconds: sticky.then(|| spec.affinity_timeout.unwrap_or(10_800)),
         health_check_node_port: spec.health_check_node_port.unwrap_or(0),
+        prefer_local: says(spec, "prefer-local", "true"),
+        no_local: if says(spec, "no-local", "reject") { NoLocal::Reject } else { NoLocal::Drop },
         ports: spec.ports.iter().map(service_port).collect(),
         ..Service::default()
     }
+}
+
+/// Whether an annotation of ours has this value.
+fn says(spec: &ServiceSpec, annotation: &str, value: &str) -> bool {
+    spec.annotations.get(&format!("towpath.dev/{annotation}")).is_some_and(|found| found == value)
 }
 
 /// A number that grows with the time.

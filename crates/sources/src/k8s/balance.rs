@@ -40,7 +40,7 @@ pub(super) fn read(annotations: Option<&Annotations>, warnings: &mut Vec<FieldEr
 }
 
 /// What an annotation says; an empty one says nothing.
-fn given(text: Option<&str>) -> Option<&str> {
+pub(super) fn given(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
@@ -94,7 +94,7 @@ fn weight(text: &str) -> Option<u16> {
 }
 
 /// A value in quotes, as much as fits into a line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None => format!("{text:?}"),

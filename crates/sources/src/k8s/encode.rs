@@ -63,7 +63,7 @@ fn service(value: &Service) -> Value {
         name, created, kind, cluster_ips, headless, external_name, external_ips, load_balancer_ips, load_balancer_hosts,
         source_ranges, internal_policy, external_policy, affinity_seconds, health_check_node_port, drain_deadline,
         other_proxy, balance,
-        ports, labels,
+        prefer_local, no_local, ports, labels,
     } = value;
     let metadata = json!({
         "name": name.name,
@@ -74,6 +74,8 @@ fn service(value: &Service) -> Value {
             "towpath.dev/drain-deadline": drain_deadline.map(super::drain::text),
             "towpath.dev/scheduler": balance.scheduler.map(model::Scheduler::as_str),
             "towpath.dev/weights": weights(balance),
+            "towpath.dev/prefer-local": prefer_local.then_some("true"),
+            "towpath.dev/no-local": (*no_local == model::NoLocal::Reject).then_some("reject"),
         },
     });
     let spec = json!({
@@ -271,8 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn annotations_of_balance_decode_the_same() {
+    fn annotations_decode_the_same() {
         for annotations in [
+            json!({"towpath.dev/prefer-local": "true"}),
+            json!({"towpath.dev/no-local": "reject"}),
             json!({"towpath.dev/scheduler": "lc"}),
             json!({"towpath.dev/weights": "10.244.1.5=3, 10.244.2.0/24=2, fd00::/64=65535, fd00::7=1"}),
             json!({"towpath.dev/scheduler": "twos", "towpath.dev/weights": "0.0.0.0/0=9", "other": "x"}),
@@ -281,7 +285,12 @@ mod tests {
                 "spec": {"clusterIP": "10.96.0.1"}});
             let first = decode(Kind::Service, &object.to_string(), &mut Decoder::new(Kept::ALL)).unwrap();
             let Some(Change::Service(service)) = &first.change else { panic!("{first:?}") };
-            assert_ne!(service.balance, model::Balance::default(), "{object}");
+            let plain = Service {
+                name: service.name.clone(),
+                cluster_ips: service.cluster_ips.clone(),
+                ..Service::default()
+            };
+            assert_ne!(**service, plain, "{object}");
             there_and_back(Kind::Service, &object.to_string());
         }
     }

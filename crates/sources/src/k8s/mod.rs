@@ -25,6 +25,7 @@ mod service;
 mod slice;
 mod time;
 mod types;
+mod wishes;
 
 #[cfg(test)]
 mod dns_tests;

@@ -9,7 +9,7 @@ use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, p
 use super::field::{self, FieldError};
 use super::kept::Decoder;
 use super::time::unix_seconds;
-use super::{balance, drain, labels, types};
+use super::{balance, drain, labels, types, wishes};
 
 /// Seconds of ClientIP affinity when the Service does not say.
 const DEFAULT_AFFINITY: i64 = 10_800;
@@ -29,6 +29,8 @@ pub(super) fn convert(
     let external = field::entries("spec.externalIPs", spec.external_ips.as_ref());
     let Decoder { names, kept } = decoder;
     let found = metadata.and_then(|m| m.labels.as_ref());
+    let annotations = metadata.and_then(|m| m.annotations.as_ref());
+    let wishes = wishes::read(annotations, warnings);
     let mut service = model::Service {
         name,
         created: created(metadata, warnings),
@@ -47,9 +49,11 @@ pub(super) fn convert(
             "spec.healthCheckNodePort",
             spec.health_check_node_port,
         )?,
-        drain_deadline: drain::read(metadata.and_then(|m| m.annotations.as_ref()), warnings),
+        drain_deadline: drain::read(annotations, warnings),
         other_proxy: found.is_some_and(|l| l.has(labels::PROXY_NAME)),
-        balance: balance::read(metadata.and_then(|m| m.annotations.as_ref()), warnings),
+        balance: balance::read(annotations, warnings),
+        prefer_local: wishes.prefer_local,
+        no_local: wishes.no_local,
         ports: ports("spec.ports", spec.ports.as_deref().unwrap_or_default())?,
         labels: labels::selectable(found.filter(|_| kept.labels), &[], names, warnings),
     };

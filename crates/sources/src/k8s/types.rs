@@ -33,6 +33,10 @@ pub(super) struct Annotations {
     pub(super) weights: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/drain-deadline")]
     pub(super) drain_deadline: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/prefer-local")]
+    pub(super) prefer_local: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/no-local")]
+    pub(super) no_local: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/dns-intercept")]
     pub(super) dns_intercept: Option<String>,
 }

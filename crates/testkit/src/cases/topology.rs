@@ -59,6 +59,8 @@ pub struct TopologyService {
     pub external: Policy,
     /// It has a nodePort, an externalIP or a load balancer VIP.
     pub externally_accessible: bool,
+    /// The annotation `towpath.dev/prefer-local`.
+    pub prefer_local: bool,
 }
 
 /// One endpoint.

@@ -189,7 +189,7 @@ fn way(
     WayView {
         verdict: match decision {
             Decision::Dnat(_) => "dnat",
-            Decision::Reject => "reject",
+            Decision::Reject | Decision::RejectHere => "reject",
             Decision::Drop => "drop",
         },
         policy,
