@@ -12,6 +12,7 @@ use crate::audit::Trail;
 use crate::health::Health;
 use crate::listing::Listing;
 use crate::metrics::{Api, Metrics};
+use crate::repair::Repair;
 use crate::rules_view::RulesView;
 
 /// The board. One for the process.
@@ -42,6 +43,10 @@ pub(crate) struct State {
     pub(crate) synced_once: bool,
     /// The last sync that succeeded.
     pub(crate) last_sync: Option<LastSync>,
+    /// The last repair of what others had changed.
+    pub(crate) last_repair: Option<Repair>,
+    /// Such repairs since the start.
+    pub(crate) repairs: u64,
 }
 
 /// A sync, in numbers.

@@ -62,6 +62,8 @@ pub(crate) trait Driver: Send {
     fn touched_by_others(&mut self) -> bool;
     /// As [`dataplane::Operate::end_drain`].
     fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]);
+    /// As [`dataplane::Operate::touched_by`].
+    fn touched_by(&self) -> Option<String>;
     /// Its dataplane alone.
     fn into_opened(self: Box<Self>) -> Opened;
     /// A copy of the rules, for pages; only those of some Services, if these are given.
@@ -165,6 +167,10 @@ impl<D: Plane> Driver for Held<D> {
 
     fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]) {
         self.engine.dataplane_mut().end_drain(who, frontends);
+    }
+
+    fn touched_by(&self) -> Option<String> {
+        self.engine.dataplane().touched_by()
     }
 
     fn into_opened(self: Box<Self>) -> Opened {

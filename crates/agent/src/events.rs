@@ -25,6 +25,11 @@ impl Events {
         self.post(about, "FailedToStartServiceHealthcheck", failure.to_string(), true);
     }
 
+    /// Others had changed our rules, and they are as they should be again.
+    pub(crate) fn repaired(&self, message: String) {
+        self.post(About::Node, "RulesRepaired", message, true);
+    }
+
     fn post(&self, about: About, reason: &str, message: String, warning: bool) {
         if let Some(requests) = &self.0 {
             requests.event(EventRequest { about, reason: reason.into(), message, warning });

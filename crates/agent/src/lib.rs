@@ -44,6 +44,7 @@ mod options;
 mod records;
 mod reload;
 mod render;
+mod repair;
 mod rules_view;
 mod run;
 mod serve;

@@ -129,6 +129,7 @@ impl Agent {
             node: node_follower(health, dns.clone()),
             first_sync: Some(first_sync(&settings, requests)),
             dns: dns.as_ref().map(|dns| dns.feed(Arc::clone(&board), objects.stats())),
+            events: events.clone(),
         };
         let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);

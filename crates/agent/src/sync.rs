@@ -4,6 +4,7 @@ mod draining;
 mod guard;
 mod moving;
 mod noting;
+mod share;
 mod tending;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::board::{Board, Copy, LastSync};
 use crate::dns_feed::DnsFeed;
 use crate::drain::Cutter;
 use crate::driver::Driver;
+use crate::events::Events;
 use crate::flows;
 use crate::janitor::Janitor;
 use crate::local_book::{HealthNews, LocalBook};
@@ -29,7 +31,10 @@ use crate::metrics::{FamilyLabel, now_seconds};
 use crate::modes::Place;
 use crate::opened::Opened;
 use crate::options::proxy_config;
+use crate::repair::Telling;
 use crate::switch::Switch;
+use guard::Foreign;
+use share::Share;
 use tending::Tending;
 
 /// Messages that may wait. Sources wait when it is full.
@@ -38,8 +43,6 @@ pub(crate) const QUEUE: usize = 4096;
 const FOLD: usize = 20_000;
 /// Changes folded until DNS is told of those that wait for no rules: about a millisecond's.
 const DNS_FOLD: usize = 256;
-/// A look at everything because of somebody else's commit costs at most this share of the time: 1 in 50.
-const LOOK_SHARE: u32 = 50;
 /// Causes of changes that may wait for their sync, to be measured; further ones are not measured.
 const TRIGGERS: usize = 10_000;
 /// How soon conntrack is asked again after it refused.
@@ -86,11 +89,13 @@ pub(crate) struct SyncLoop {
     rested: Instant,
     /// When the dataplane is given time.
     tending: Tending,
-    next_look: Instant,
-    /// What comparing everything cost the last time, without writing.
-    look_cost: Duration,
+    /// The time that goes to comparing everything because of others.
+    share: Share,
+    /// Which repairs get an Event.
+    telling: Telling,
     next_watch: Instant,
-    foreign: bool,
+    /// Why everything is compared next, if that is because of others.
+    foreign: Option<Foreign>,
     /// When rules of ours in other modes are looked for again.
     next_around: Instant,
     /// When what the kernel refused of single Services is tried again.
@@ -128,6 +133,8 @@ pub(crate) struct Followers {
     pub(crate) first_sync: Option<Box<dyn FnOnce() + Send>>,
     /// Tells DNS what has changed; nothing where DNS is off.
     pub(crate) dns: Option<DnsFeed>,
+    /// Told of repairs.
+    pub(crate) events: Events,
 }
 
 impl SyncLoop {
@@ -152,10 +159,10 @@ impl SyncLoop {
             retry: None,
             rested: now,
             tending: Tending::default(),
-            next_look: now,
-            look_cost: Duration::MAX,
+            share: Share::new(now),
+            telling: Telling::default(),
             next_watch: now,
-            foreign: false,
+            foreign: None,
             next_around: now + guard::AROUND_FIRST,
             next_refused: None,
             flows_due: Vec::new(),
@@ -320,16 +327,8 @@ impl SyncLoop {
         self.tending.after_sync(Instant::now());
         self.take_drains(&mut report);
         if let Some(full) = &report.full {
-            let foreign = std::mem::take(&mut self.foreign);
-            self.look_cost = if report.writes == 0 { took } else { self.look_cost.min(took) };
-            if foreign {
-                self.next_look = Instant::now() + self.look_cost * LOOK_SHARE;
-            }
-            let drift = if foreign { full.drift.total() } else { 0 };
-            if drift > 0 {
-                tracing::warn!(objects = drift, "another program had changed our tables; repaired");
-                self.board.metrics.drift.inc_by(drift as u64);
-            }
+            let foreign = self.foreign.take();
+            let drift = foreign.map_or(0, |foreign| self.note_repair(foreign, &full.drift, took));
             let news = report.writes > 0 || drift > 0 || !self.board.state().synced_once;
             if news {
                 tracing::info!(observed = full.observed, written = report.writes, ?took, "{COMPARED}");

@@ -47,6 +47,10 @@ impl Operate for Ipvs {
         rules || kernel
     }
 
+    fn touched_by(&self) -> Option<String> {
+        self.rules.touched_by()
+    }
+
     fn is_installed(&mut self) -> Result<bool, ApplyError> {
         let rules = self.rules.is_installed()?;
         Ok(rules || !self.own_routes()?.is_empty())

@@ -72,9 +72,11 @@ pub struct Nftables {
     /// Families whose table has to be replaced as a whole.
     replace: Vec<IpFamily>,
     definitions: RefCell<FxHashMap<(IpFamily, ChainId), Value>>,
-    /// The kernel's generation that we know all of: of the last look at everything, and our own commits since.
-    generation: Option<u32>,
+    /// Whether others have touched the tables since they were looked at.
+    sentry: nft::Sentry,
 }
+
+const NO_KERNEL: NetlinkError = NetlinkError::Malformed("this dataplane was opened without a kernel");
 
 pub(crate) fn kernel_family(family: IpFamily) -> nft::Family {
     match family {
@@ -132,7 +134,7 @@ impl Nftables {
             apply::stand_back(socket, style, family)
                 .map_err(|e| failed("cannot take chains of our tables out of force", e))?;
         }
-        self.generation = None;
+        self.sentry.forget();
         Ok(())
     }
 
@@ -159,17 +161,17 @@ impl Nftables {
             let socket = self.kernel()?;
             IpFamily::ALL.into_iter().try_for_each(|family| apply::delete_table(socket, style, family))?;
         }
-        self.generation = None;
+        self.sentry.forget();
         Ok(there)
     }
 
     fn kernel(&mut self) -> Result<&mut Socket, NetlinkError> {
-        self.socket.as_mut().ok_or(NetlinkError::Malformed("this dataplane was opened without a kernel"))
+        self.socket.as_mut().ok_or(NO_KERNEL)
     }
 
     fn observe_all(&mut self) -> Result<FxHashMap<Key, Value>, NetlinkError> {
         // Before the look: what others commit meanwhile must be seen the next time.
-        let generation = nft::generation(self.kernel()?)?;
+        self.sentry.know(self.socket.as_mut().ok_or(NO_KERNEL)?)?;
         let mut all = FxHashMap::default();
         let style = self.style;
         self.replace.clear();
@@ -181,7 +183,6 @@ impl Nftables {
             if all.is_empty() { all = found.objects } else { all.extend(found.objects) }
         }
         self.sticky.adopt(all.iter());
-        self.generation = Some(generation);
         Ok(all)
     }
 
@@ -189,7 +190,7 @@ impl Nftables {
         self.losses.add(self.sticky.follow(&plan.steps));
         let (v4, v6): (Vec<_>, Vec<_>) =
             plan.steps.into_iter().partition(|(key, _)| key.family() == IpFamily::V4);
-        let socket = self.socket.as_mut().ok_or(NetlinkError::Malformed("opened without a kernel"))?;
+        let socket = self.socket.as_mut().ok_or(NO_KERNEL)?;
         let mut result = Ok(());
         for (layout, steps) in self.layouts.iter().zip([v4, v6]).filter(|(_, steps)| !steps.is_empty()) {
             match apply::apply(socket, layout, steps, self.replace.contains(&layout.family)) {
@@ -272,11 +273,14 @@ impl Dataplane for Nftables {
     }
 
     fn apply(&mut self, plan: Plan<Key, Value>) -> Result<Vec<Refusal>, ApplyError> {
-        let before = self.commits();
+        let (style, before) = (self.style, self.commits());
+        self.sentry.before(nft::Writing::Objects(plan.len()), &|news| is_ours(style, news));
         let result = self.apply_all(plan);
         // Each transaction of ours has moved the generation by one.
         let own = self.commits().wrapping_sub(before);
-        self.generation = self.generation.map(|generation| generation.wrapping_add(own));
+        if let Some(socket) = self.socket.as_mut() {
+            self.sentry.after(socket, Some(own));
+        }
         result.map(|()| Vec::new()).map_err(|e| failed("cannot write the tables", e))
     }
 }
@@ -305,9 +309,13 @@ impl Operate for Nftables {
     }
 
     fn touched_by_others(&mut self) -> bool {
-        let known = self.generation;
-        let now = self.kernel().and_then(nft::generation).ok();
-        now.zip(known).is_some_and(|(now, known)| now != known)
+        let style = self.style;
+        let Some(socket) = self.socket.as_mut() else { return false };
+        self.sentry.is_touched(socket, &|news| is_ours(style, news))
+    }
+
+    fn touched_by(&self) -> Option<String> {
+        self.sentry.culprit().map(ToString::to_string)
     }
 
     fn is_installed(&mut self) -> Result<bool, ApplyError> {
@@ -319,6 +327,12 @@ impl Operate for Nftables {
         let what = format!("cannot delete the tables {}", self.style);
         self.remove_tables().map_err(|e| failed(&what, e))
     }
+}
+
+/// Whether it is in a table of ours, or is the table.
+fn is_ours(style: Style, news: &nft::ObjectNews<'_>) -> bool {
+    let family = IpFamily::ALL.iter().any(|family| kernel_family(*family) as u8 == news.family);
+    family && news.table == style.table()
 }
 
 fn failed(what: &str, source: NetlinkError) -> ApplyError {

@@ -35,6 +35,13 @@ pub(crate) struct PolicyLabel {
     pub(crate) traffic_policy: &'static str,
 }
 
+/// What another program had done with an object of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RepairLabel {
+    /// `deleted`, `changed` or `added`.
+    pub(crate) done: &'static str,
+}
+
 /// A kind of object, as the API names its collection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ResourceLabel {

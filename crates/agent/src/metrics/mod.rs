@@ -11,6 +11,7 @@ mod process;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dataplane::Summary;
 use model::IpFamily;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -21,7 +22,9 @@ use prometheus_client::registry::Registry;
 use resolve::Mode;
 
 pub(crate) use api::Api;
-pub(crate) use labels::{BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLabel, ResourceLabel};
+pub(crate) use labels::{
+    BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLabel, RepairLabel, ResourceLabel,
+};
 
 /// Media type of OpenMetrics text.
 pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -79,6 +82,8 @@ pub(crate) struct Metrics {
     pub(crate) changes: Counter,
     pub(crate) writes: Counter,
     pub(crate) drift: Counter,
+    pub(crate) repairs: Counter,
+    pub(crate) repaired: Family<RepairLabel, Counter>,
     pub(crate) problems: Gauge,
     pub(crate) objects: Gauge,
     pub(crate) services: Gauge,
@@ -119,6 +124,8 @@ impl Metrics {
             changes: Counter::default(),
             writes: Counter::default(),
             drift: Counter::default(),
+            repairs: Counter::default(),
+            repaired: Family::default(),
             problems: Gauge::default(),
             objects: Gauge::default(),
             services: Gauge::default(),
@@ -234,6 +241,16 @@ impl Metrics {
         let help = "Flows that ended since the drain deadline of their Service was over";
         r.register("drain_ended_flows", help, self.drain_ended.clone());
         r.register("drift_repaired", "Objects that another program had changed", self.drift.clone());
+        r.register(
+            "repairs",
+            "Times that another program's changes of our rules were repaired",
+            self.repairs.clone(),
+        );
+        r.register(
+            "repaired_objects",
+            "Objects repaired, by what another program had done with them",
+            self.repaired.clone(),
+        );
         r.register("problems", "Objects that cannot be honoured", self.problems.clone());
         r.register("kernel_objects", "Objects that the kernel should have", self.objects.clone());
         r.register("services", "Services known", self.services.clone());
@@ -272,6 +289,7 @@ impl Metrics {
 
     /// Series that exist from the start, so that a rate over them does not miss the first event.
     fn show_zeros(&self) {
+        self.count_repaired(&Summary::default());
         for label in FamilyLabel::both() {
             drop(self.sync_duration.get_or_create(&label));
             drop(self.full_sync_duration.get_or_create(&label));
@@ -285,6 +303,20 @@ impl Metrics {
                 let label = PolicyLabel { ip_family: label.ip_family, traffic_policy };
                 drop(self.no_local_endpoints.get_or_create(&label));
             }
+        }
+    }
+
+    /// Something of ours was put right.
+    pub(crate) fn repaired(&self, difference: &Summary) {
+        self.drift.inc_by(difference.total() as u64);
+        self.repairs.inc();
+        self.count_repaired(difference);
+    }
+
+    fn count_repaired(&self, difference: &Summary) {
+        let Summary { created, updated, deleted, .. } = *difference;
+        for (done, count) in [("deleted", created), ("changed", updated), ("added", deleted)] {
+            self.repaired.get_or_create(&RepairLabel { done }).inc_by(count as u64);
         }
     }
 

@@ -1,9 +1,10 @@
 //! Moving to another mode: what the sync thread does for it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use config::Settings;
 
+use super::share::Share;
 use super::tending::Tending;
 use super::{SyncLoop, set};
 use crate::audit::Because;
@@ -80,10 +81,10 @@ impl SyncLoop {
         tracing::info!("{} is in force; the rules of {} go", self.engine.place(), left.place());
         self.board.set_mode(self.engine.config().mode, late);
         self.board.state().move_error = None;
-        (self.retry, self.rested, self.look_cost) = (None, started, Duration::MAX);
+        (self.retry, self.rested, self.share) = (None, started, Share::new(started));
         self.tending = Tending::default();
-        self.foreign = false;
         self.audit.because(Because::Mode);
+        self.foreign = None;
         self.succeeded(report, took);
         // The last changes first: the old rules have them already.
         if self.engine.has_work() {

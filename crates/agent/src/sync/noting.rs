@@ -14,7 +14,7 @@ impl SyncLoop {
         if self.followers.first_sync.is_some() {
             self.audit.because(Because::Start);
         }
-        self.audit.committed(report, took, self.foreign, now);
+        self.audit.committed(report, took, self.foreign.is_some(), now);
     }
 
     /// The kernel has refused one.
