@@ -23,6 +23,7 @@ mod cluster;
 mod configuration;
 mod connections;
 mod dns;
+mod drain;
 mod duties;
 mod fallback;
 mod faults;
@@ -111,6 +112,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("affinity", affinity::timeout::TESTS),
     ("stale-flows", stale_flows::TESTS),
     ("stale-flows", stale_flows::kept::TESTS),
+    ("drain", drain::TESTS),
     ("lifecycle", lifecycle::TESTS),
     ("tamper", tamper::TESTS),
     ("audit", audit::TESTS),
@@ -193,6 +195,7 @@ const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
     ("affinity", affinity::timeout::TESTS),
     ("stale-flows", stale_flows::TESTS),
     ("stale-flows", stale_flows::kept::TESTS),
+    ("drain", drain::TESTS),
     ("lifecycle", lifecycle::TESTS),
     ("local-pods", local_pods::TESTS),
     ("node", node::TESTS),
@@ -213,6 +216,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("services", services::competition::TESTS),
     ("stale-flows", stale_flows::TESTS),
     ("stale-flows", stale_flows::kept::TESTS),
+    ("drain", drain::TESTS),
     ("local-pods", local_pods::TESTS),
     ("node", node::TESTS),
     ("configuration", configuration::TESTS),
