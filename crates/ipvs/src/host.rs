@@ -1,6 +1,8 @@
 //! Kernel settings that this mode needs (`Documentation/networking/ipvs-sysctl.rst`).
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 /// Where the node's `/proc/sys/net` is mounted writable, for a container whose own is read-only.
@@ -24,20 +26,79 @@ const STRICT_ARP: [Setting; 2] = [
     ("net/ipv4/conf/all/arp_announce", "2", "the node announces VIPs by ARP"),
 ];
 
-/// Writes what differs. What cannot be written is said, and mode ipvs goes on without.
-pub fn prepare(strict_arp: bool) {
-    let wanted = ALWAYS.iter().chain(STRICT_ARP.iter().filter(|_| strict_arp));
-    for (name, value, without) in wanted {
-        match set(name, value) {
-            Ok(true) => tracing::info!(value, "set {}", name.replace('/', ".")),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(
-                %error,
-                "cannot set {} to {value}, so {without}; set it on the host, or let the container write /proc/sys/net",
-                name.replace('/', ".")
-            ),
+/// How often it is looked whether others have changed them: 0.1 ms each time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The settings as they are to be kept.
+#[derive(Debug, Default)]
+pub struct Host {
+    /// When they were looked at last; `None`: they were not written yet.
+    looked: Option<Instant>,
+    strict_arp: bool,
+    /// Those that cannot be written.
+    lacking: BTreeSet<&'static str>,
+}
+
+impl Host {
+    /// Writes what differs. What cannot be written is said, and mode ipvs goes on without.
+    pub fn prepare(&mut self, strict_arp: bool) {
+        (self.looked, self.strict_arp) = (Some(Instant::now()), strict_arp);
+        self.lacking.clear();
+        for (name, value, without) in wanted(strict_arp) {
+            match set(name, value) {
+                Ok(true) => tracing::info!(value, "set {}", dotted(name)),
+                Ok(false) => {}
+                Err(error) => {
+                    self.lacking.insert(name);
+                    tracing::warn!(
+                        %error,
+                        "cannot set {} to {value}, so {without}; set it on the host, or let the container write /proc/sys/net",
+                        dotted(name)
+                    );
+                }
+            }
         }
     }
+
+    /// Writes again what others have changed since [`Host::prepare`], once a second at the most.
+    pub fn keep(&mut self) {
+        if self.looked.is_none_or(|looked| looked.elapsed() < LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        for (name, value, without) in wanted(self.strict_arp) {
+            if !self.lacking.contains(name) && !keep_one(name, value, without) {
+                self.lacking.insert(name);
+            }
+        }
+    }
+}
+
+/// False: it cannot be written.
+fn keep_one(name: &str, value: &str, without: &str) -> bool {
+    let name_told = dotted(name);
+    match set(name, value) {
+        Ok(true) => {
+            tracing::warn!(
+                value,
+                "another program had changed {name_told}, so that {without}; it is set again"
+            );
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "another program may have changed {name_told}, so {without}; it cannot be set again");
+            return false;
+        }
+    }
+    true
+}
+
+fn wanted(strict_arp: bool) -> impl Iterator<Item = Setting> {
+    ALWAYS.into_iter().chain(STRICT_ARP.into_iter().filter(move |_| strict_arp))
+}
+
+fn dotted(name: &str) -> String {
+    name.replace('/', ".")
 }
 
 /// Whether the kernel has IPv6, and lets `lo` use it.

@@ -1,13 +1,19 @@
 //! What this dataplane talks to beside nf_tables.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dataplane::ApplyError;
+use dataplane::{ApplyError, Pace};
 use netlink::route::{self, RouteWatch};
 use netlink::{NetlinkError, Socket, ipvs};
 
 use crate::objects::{Key, Server, Value};
 use crate::servers::Servers;
+
+/// Looks at all virtual servers cost at most one part in so many of the time, looks at real servers as much again: one
+/// percent of a core.
+const SHARE: u32 = 200;
+/// What may be saved for several looks at once.
+const SAVED: Duration = Duration::from_millis(20);
 
 /// Sockets to IPVS and to routes.
 #[derive(Debug)]
@@ -16,6 +22,10 @@ pub struct Kernel {
     /// Routes are read and written here.
     pub routes: Socket,
     watch: RouteWatch,
+    all: Pace,
+    some: Pace,
+    /// Others have changed something since everything was read.
+    touched: bool,
 }
 
 impl Kernel {
@@ -23,7 +33,9 @@ impl Kernel {
     pub fn open(socket: Option<ipvs::Ipvs>, patience: Duration) -> Result<Self, NetlinkError> {
         let routes = route::open()?;
         let watch = RouteWatch::open(&routes)?;
-        Ok(Self { servers: socket.map(|socket| Servers::new(socket, patience)), routes, watch })
+        let servers = socket.map(|socket| Servers::new(socket, patience));
+        let pace = Pace::new(SHARE, SAVED);
+        Ok(Self { servers, routes, watch, all: pace, some: pace, touched: false })
     }
 
     /// The virtual servers. Errors: the kernel has no IPVS.
@@ -57,10 +69,46 @@ impl Kernel {
         Ok(route::local_routes(&mut self.routes)?.iter().filter_map(crate::route::object).collect())
     }
 
-    /// Whether somebody else may have changed a route of ours, or one of a few of our virtual servers.
+    /// To be called before everything is read: what others change from now on counts.
+    pub fn know(&mut self) {
+        let _ = self.watch.changed();
+        self.touched = false;
+    }
+
+    /// Whether somebody else may have changed a route, a virtual server or a real server of ours since [`Kernel::know`]. IPVS
+    /// tells nobody of changes: it is looked at as often as the shares of time allow.
     pub fn touched(&mut self) -> bool {
-        let routes = self.watch.changed().unwrap_or(true);
-        let servers = self.servers.as_mut().is_some_and(|servers| servers.look_at_some().unwrap_or(true));
-        routes || servers
+        self.touched |= self.watch.changed().unwrap_or(true);
+        if !self.touched
+            && let Some(servers) = &mut self.servers
+        {
+            self.touched = look_at_all(servers, &mut self.all) || look_at_some(servers, &mut self.some);
+        }
+        self.touched
+    }
+}
+
+fn look_at_all(servers: &mut Servers, pace: &mut Pace) -> bool {
+    let started = Instant::now();
+    if !pace.allows(started) {
+        return false;
+    }
+    let touched = servers.look_at_all().unwrap_or(true);
+    pace.spent(Instant::now(), started.elapsed());
+    touched
+}
+
+/// Goes on until the time is spent, or each had its turn.
+fn look_at_some(servers: &mut Servers, pace: &mut Pace) -> bool {
+    loop {
+        let started = Instant::now();
+        if !pace.allows(started) {
+            return false;
+        }
+        let (touched, all) = servers.look_at_some().unwrap_or((true, true));
+        pace.spent(Instant::now(), started.elapsed());
+        if touched || all {
+            return touched;
+        }
     }
 }

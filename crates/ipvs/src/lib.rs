@@ -53,6 +53,7 @@ use resolve::Route;
 use rustc_hash::FxHashMap;
 
 use crate::front::Front;
+use crate::host::Host;
 use crate::kernel::Kernel;
 use crate::work::Refused;
 
@@ -92,6 +93,7 @@ const AFTER_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Ipvs {
     rules: Nftables,
     kernel: Option<Kernel>,
+    host: Host,
     settings: Settings,
     /// The settings are not those that the kernel has.
     unsettled: bool,
@@ -136,6 +138,7 @@ impl Ipvs {
         Self {
             rules,
             kernel: None,
+            host: Host::default(),
             settings,
             unsettled: true,
             writes: true,

@@ -42,6 +42,9 @@ impl Operate for Ipvs {
     }
 
     fn touched_by_others(&mut self) -> bool {
+        if self.writes {
+            self.host.keep();
+        }
         let rules = self.rules.touched_by_others();
         let kernel = self.kernel.as_mut().is_some_and(Kernel::touched);
         rules || kernel

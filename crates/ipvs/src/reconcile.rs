@@ -74,6 +74,7 @@ impl Dataplane for Ipvs {
             rules.into_iter().map(|(key, value)| (Key::Rule(key), Value::Rule(value))).collect();
         let ours = self.ours()?;
         let kernel = self.kernel()?;
+        kernel.know();
         all.extend(kernel.observe_routes().map_err(ApplyError::new("cannot read our routes"))?);
         let Some(servers) = kernel.servers_if_any() else { return Ok(all) };
         let found = servers.observe(|server| ours.contains(server));
@@ -123,7 +124,7 @@ impl Ipvs {
         let Some(kernel) = &mut self.kernel else { return };
         let Some(servers) = kernel.servers_if_any().filter(|_| self.unsettled && self.writes) else { return };
         servers.set_patience(self.settings.drain);
-        host::prepare(self.settings.strict_arp);
+        self.host.prepare(self.settings.strict_arp);
         let timeouts = &self.settings.timeouts;
         if *timeouts != netlink::ipvs::Timeouts::default()
             && let Err(error) = servers.set_timeouts(timeouts)

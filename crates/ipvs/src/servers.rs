@@ -34,12 +34,15 @@ pub struct Servers {
     drains: Drains,
     /// The order in which they are looked at.
     ring: VecDeque<Server>,
+    /// How many were looked at in this round.
+    turn: usize,
 }
 
 impl Servers {
     /// Nothing is known of the kernel yet.
     pub fn new(socket: Ipvs, patience: Duration) -> Self {
-        Self { socket, present: FxHashMap::default(), drains: Drains::new(patience), ring: VecDeque::new() }
+        let (present, ring) = Default::default();
+        Self { socket, present, drains: Drains::new(patience), ring, turn: 0 }
     }
 
     /// Sets how long real servers may drain.

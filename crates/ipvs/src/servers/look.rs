@@ -12,8 +12,8 @@ use super::{Present, Servers};
 use crate::digest::Digest;
 use crate::objects::{Choice, Key, Server, Value, endpoint_of, kernel_key, server_of};
 
-/// Virtual servers that [`Servers::look_at_some`] compares.
-const SOME: usize = 32;
+/// Virtual servers of which [`Servers::look_at_some`] compares the real servers.
+pub const SOME: usize = 16;
 
 impl Servers {
     /// Everything that the kernel has of these virtual servers. What drains is not among it. Errors: the socket failed.
@@ -64,17 +64,39 @@ impl Servers {
         Ok(())
     }
 
-    /// Whether somebody else has changed one of a few of ours; each has its turn. Errors: the socket failed.
-    pub fn look_at_some(&mut self) -> Result<bool, NetlinkError> {
-        for _ in 0..SOME.min(self.ring.len()) {
+    /// Whether somebody else has deleted a virtual server of ours, or has changed how it chooses. Asks for all of them, once.
+    /// Errors: the socket failed.
+    pub fn look_at_all(&mut self) -> Result<bool, NetlinkError> {
+        let mut found = 0;
+        for server in ipvs::services(&mut self.socket)? {
+            let Some(key) = server_of(&server.key) else { continue };
+            let Some(present) = self.present.get(&key) else { continue };
+            found += 1;
+            if !self.drains.is_closing(&key) && Choice::of(&server) != present.choice {
+                return Ok(true);
+            }
+        }
+        Ok(found != self.present.len())
+    }
+
+    /// Whether somebody else has changed one of [`SOME`] of ours or its real servers; each has its turn. Also whether all
+    /// have had theirs. Errors: the socket failed.
+    pub fn look_at_some(&mut self) -> Result<(bool, bool), NetlinkError> {
+        let some = SOME.min(self.ring.len());
+        for _ in 0..some {
             let Some(server) = self.ring.pop_front() else { break };
             let Some(present) = self.present.get(&server).copied() else { continue };
             self.ring.push_back(server);
             if !self.drains.is_closing(&server) && self.now(server)? != Some(present.digest) {
-                return Ok(true);
+                return Ok((true, true));
             }
         }
-        Ok(false)
+        self.turn += some;
+        let all = self.turn >= self.ring.len();
+        if all {
+            self.turn = 0;
+        }
+        Ok((false, all))
     }
 
     fn now(&mut self, server: Server) -> Result<Option<Digest>, NetlinkError> {
