@@ -11,7 +11,6 @@ use model::IpFamily;
 use model::Protocol::Tcp;
 
 use crate::Test;
-use crate::backend::LEGACY;
 use crate::lifecycle::{POD, many};
 use crate::plan::Plan;
 use crate::rules::generation;

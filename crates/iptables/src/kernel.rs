@@ -103,6 +103,7 @@ impl Kernel {
     pub fn apply(&mut self, mut steps: Vec<KeyStep>) -> Result<Vec<Refusal>, ApplyError> {
         let touched = self.watch.is_touched_now();
         self.stuck.want(&steps);
+        self.watch.writes();
         let mut commits = 0;
         if !self.shadow.is_read() {
             let cut = unread::cut_jumps(&self.shadow, &mut steps);
@@ -145,6 +146,11 @@ impl Kernel {
         }
         let (shadow, families) = (&self.shadow, &self.families);
         self.watch.is_wrong(|| unread::is_lacking(shadow, families).unwrap_or(true))
+    }
+
+    /// Who has changed what is ours, where that is known.
+    pub fn touched_by(&self) -> Option<String> {
+        self.watch.by()
     }
 
     /// Nothing of ours is there any more.

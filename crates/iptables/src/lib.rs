@@ -208,6 +208,10 @@ impl Operate for Iptables {
         is_touched || self.loopback.is_closed_by_others()
     }
 
+    fn touched_by(&self) -> Option<String> {
+        self.kernel.as_ref().and_then(Kernel::touched_by)
+    }
+
     fn is_installed(&mut self) -> Result<bool, ApplyError> {
         let kernel = self.kernel()?;
         remove::is_installed(&kernel.tools, &kernel.families)

@@ -18,7 +18,7 @@ pub enum Watch {
     /// Of the legacy variant.
     Legacy(Box<Legacy>),
     /// Of the nf_tables variant.
-    Nft(Generation),
+    Nft(Box<Generation>),
 }
 
 impl Watch {
@@ -26,7 +26,7 @@ impl Watch {
     pub fn new(tools: &Tools) -> Self {
         match tools.variant() {
             Variant::Legacy => Watch::Legacy(Box::new(Legacy::new(tools))),
-            Variant::Nft => Watch::Nft(Generation::open()),
+            Variant::Nft => Watch::Nft(Box::new(Generation::open())),
         }
     }
 
@@ -72,13 +72,29 @@ impl Watch {
         }
     }
 
+    /// Called right before the tools write.
+    pub fn writes(&mut self) {
+        match self {
+            Watch::Legacy(_) => {}
+            Watch::Nft(generation) => generation.writes(),
+        }
+    }
+
+    /// Who it was, where that is known.
+    pub fn by(&self) -> Option<String> {
+        match self {
+            Watch::Legacy(_) => None,
+            Watch::Nft(generation) => generation.by(),
+        }
+    }
+
     /// Called after a plan of ours that wrote to these chains, in so many `commits` (`None`: unknown, since something was
     /// refused), and that was begun in the state that [`Watch::is_touched_now`] told of. If anything does not fit, somebody
     /// else was there too, and what is known stays old.
     pub fn wrote(&mut self, touched_before: bool, commits: Option<u32>, places: &[Place]) {
         match self {
             Watch::Legacy(legacy) => legacy.wrote(touched_before, places),
-            Watch::Nft(generation) => generation.wrote(touched_before, commits),
+            Watch::Nft(generation) => generation.wrote(commits),
         }
     }
 }

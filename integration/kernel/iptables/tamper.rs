@@ -131,7 +131,10 @@ fn others_change() -> Result<()> {
         let looks = full_syncs(stage)?;
         stage.add_foreign_rules(variant)?;
         let foreign = stage.saved(variant)?.foreign();
-        wait::until("a look at the kernel", DEADLINE, || Ok((full_syncs(stage)? > looks).then_some(())))?;
+        // In the legacy variant a digest shows that nothing of ours is touched.
+        if variant == Variant::Nft {
+            wait::until("a look at the kernel", DEADLINE, || Ok((full_syncs(stage)? > looks).then_some(())))?;
+        }
         stage.progress()?;
         let now = stage.metric("towpath_kernel_writes_total")?;
         ensure!(now == writes && stage.metric(REPAIRED)? == 0.0, "{} objects were written", now - writes);
