@@ -12,6 +12,7 @@
 //!
 //! * `link` makes the link `towpath-dns` with the `--dns-listen` addresses; `routes` makes the VIPs local;
 //! * `layout` and `rule` are the tables `ip towpath-dns` and `ip6 towpath-dns` as values, `table` reads and writes them;
+//! * `watch` notices what others change;
 //! * `ends` has the addresses that probes come from, `probe` sends one, `prober` all of them.
 //!
 //! Invariants:
@@ -39,6 +40,7 @@ mod routes;
 mod rule;
 mod state;
 mod table;
+mod watch;
 
 pub use ends::{ProbeEnd, tcp_socket, udp_socket};
 pub use error::NodeError;

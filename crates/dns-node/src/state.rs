@@ -12,6 +12,7 @@ use crate::error::{NodeError, trying};
 use crate::layout::{PORT, Set};
 use crate::rule::TCP;
 use crate::table::{self, Contents, Found};
+use crate::watch::NodeWatch;
 use crate::{link, routes};
 
 /// What is wanted of the node.
@@ -35,6 +36,8 @@ pub struct DnsNode {
     ends: Vec<Arc<ProbeEnd>>,
     /// Families whose tables the kernel was asked about, and whether it can look for sockets.
     sockets: Vec<(IpFamily, bool)>,
+    watch: NodeWatch,
+    written: Vec<&'static str>,
 }
 
 impl DnsNode {
@@ -42,7 +45,23 @@ impl DnsNode {
     pub fn open() -> Result<Self, NodeError> {
         let nft = Socket::open(nft::NETLINK_NETFILTER).map_err(trying("opening a socket"))?;
         let route = route::open().map_err(trying("opening a socket"))?;
-        Ok(Self { nft, route, ends: Vec::new(), sockets: Vec::new() })
+        let watch = NodeWatch::open(&route);
+        Ok(Self { nft, route, ends: Vec::new(), sockets: Vec::new(), watch, written: Vec::new() })
+    }
+
+    /// Whether others may have changed something of ours since the last [`DnsNode::apply`]. Cheap: a few system calls.
+    pub fn is_touched(&mut self) -> bool {
+        self.watch.is_touched(&mut self.nft)
+    }
+
+    /// Who it was, where that is known.
+    pub fn touched_by(&self) -> Option<String> {
+        self.watch.by()
+    }
+
+    /// What the last [`DnsNode::apply`] has written, in words.
+    pub fn written(&self) -> &[&'static str] {
+        &self.written
     }
 
     /// Makes the node what is wanted, and says whether anything was written. All that is there is read first: what an
@@ -50,16 +69,32 @@ impl DnsNode {
     /// the first probe is answered; give [`DnsNode::ends`] to the prober. Errors: the kernel refused.
     pub fn apply(&mut self, wanted: &Wanted) -> Result<bool, NodeError> {
         check(wanted)?;
-        let mut changed = link::converge(&mut self.route, &wanted.listen)?;
+        self.written.clear();
+        self.watch.know(&mut self.nft);
+        let result = self.converge_all(wanted);
+        self.watch.wrote(&mut self.nft);
+        result.map(|()| !self.written.is_empty())
+    }
+
+    fn converge_all(&mut self, wanted: &Wanted) -> Result<(), NodeError> {
+        if link::converge(&mut self.route, &wanted.listen)? {
+            self.written.push("the link towpath-dns");
+        }
         let plan = routes::plan(&mut self.route, &wanted.intercept, &wanted.node)?;
-        changed |= plan.add(&mut self.route)?;
+        let mut routes = plan.add(&mut self.route)?;
         let found = IpFamily::ALL.map(|family| self.observe(family));
         let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
         self.hold_ends(&wanted.intercept, &found)?;
         for (family, found) in IpFamily::ALL.into_iter().zip(&found) {
-            changed |= self.converge(family, found, wanted)?;
+            if self.converge(family, found, wanted)? {
+                self.written.push(table::described(family));
+            }
         }
-        Ok(plan.delete(&mut self.route)? || changed)
+        routes |= plan.delete(&mut self.route)?;
+        if routes {
+            self.written.push("local routes");
+        }
+        Ok(())
     }
 
     /// Where probes come from, one for each VIP.

@@ -35,6 +35,14 @@ pub fn kernel(family: IpFamily) -> Family {
     }
 }
 
+/// The table of a family, as people call it.
+pub fn described(family: IpFamily) -> &'static str {
+    match family {
+        IpFamily::V4 => "the table ip towpath-dns",
+        IpFamily::V6 => "the table ip6 towpath-dns",
+    }
+}
+
 /// The key of an address.
 pub fn address_key(ip: IpAddr) -> Vec<u8> {
     match ip {

@@ -75,22 +75,24 @@ fn cleaned_up() -> Result<()> {
     })
 }
 
+/// What others could do to what the node has for DNS.
+pub(crate) const DAMAGE: &[(&str, &[&str])] = &[
+    ("nft", &["delete", "table", "ip", "towpath-dns"]),
+    ("nft", &["flush", "chain", "ip6", "towpath-dns", "queries"]),
+    ("nft", &["insert", "rule", "ip", "towpath-dns", "input", "drop"]),
+    ("nft", &["add", "chain", "ip", "towpath-dns", "stray"]),
+    ("nft", &["flush", "set", "ip", "towpath-dns", "frontends"]),
+    ("nft", &["add", "set", "ip", "towpath-dns", "stray", "{ type ipv4_addr; }"]),
+    ("nft", &["add", "element", "ip", "towpath-dns", "opted-out", "{ 10.244.0.5 }"]),
+    ("ip", &["route", "del", "local", "10.96.0.10", "dev", "lo", "table", "local", "proto", "108"]),
+    ("ip", &["-6", "route", "del", "local", "fd00:96::a", "dev", "lo", "table", "local", "proto", "108"]),
+    ("ip", &["link", "del", "towpath-dns"]),
+    ("ip", &["link", "set", "towpath-dns", "down"]),
+    ("ip", &["addr", "flush", "dev", "towpath-dns", "scope", "global"]),
+    ("ip", &["addr", "add", "169.254.20.99/32", "dev", "towpath-dns"]),
+];
+
 fn repaired() -> Result<()> {
-    const DAMAGE: &[(&str, &[&str])] = &[
-        ("nft", &["delete", "table", "ip", "towpath-dns"]),
-        ("nft", &["flush", "chain", "ip6", "towpath-dns", "queries"]),
-        ("nft", &["insert", "rule", "ip", "towpath-dns", "input", "drop"]),
-        ("nft", &["add", "chain", "ip", "towpath-dns", "stray"]),
-        ("nft", &["flush", "set", "ip", "towpath-dns", "frontends"]),
-        ("nft", &["add", "set", "ip", "towpath-dns", "stray", "{ type ipv4_addr; }"]),
-        ("nft", &["add", "element", "ip", "towpath-dns", "opted-out", "{ 10.244.0.5 }"]),
-        ("ip", &["route", "del", "local", "10.96.0.10", "dev", "lo", "table", "local", "proto", "108"]),
-        ("ip", &["-6", "route", "del", "local", "fd00:96::a", "dev", "lo", "table", "local", "proto", "108"]),
-        ("ip", &["link", "del", "towpath-dns"]),
-        ("ip", &["link", "set", "towpath-dns", "down"]),
-        ("ip", &["addr", "flush", "dev", "towpath-dns", "scope", "global"]),
-        ("ip", &["addr", "add", "169.254.20.99/32", "dev", "towpath-dns"]),
-    ];
     play(&all(), |stage, server| {
         let good = network(stage.node())?;
         for (program, args) in DAMAGE {
@@ -99,17 +101,19 @@ fn repaired() -> Result<()> {
             ensure!(server.apply(&all()).with_context(what)?, "{}: nothing was written", what());
             server.await_alive(&all()).with_context(what)?;
             intercepted(stage).with_context(what)?;
-            let sorted = |text: &str| {
-                let mut lines: Vec<String> = text.lines().map(without_index).collect();
-                lines.sort();
-                lines
-            };
             let now = network(stage.node())?;
             ensure!(sorted(&now) == sorted(&good), "{}:\n{now}\nwant:\n{good}", what());
         }
         let listen = format!("{LISTEN}:53");
         answers(stage, POD, &listen, &listen)
     })
+}
+
+/// The same, however often links were made again.
+pub(crate) fn sorted(network: &str) -> Vec<String> {
+    let mut lines: Vec<String> = network.lines().map(without_index).collect();
+    lines.sort();
+    lines
 }
 
 /// A link that was made again has another index and, as a bridge, another address.

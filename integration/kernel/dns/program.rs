@@ -11,6 +11,7 @@ pub(crate) mod fresh;
 mod pods;
 pub(crate) mod resolvers;
 pub(crate) mod start;
+mod tamper;
 pub(crate) mod upgrade;
 
 use std::time::Duration;
@@ -37,7 +38,10 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("cleanup_and_a_start_without_it_remove_all_of_dns", removed),
 ];
 /// Once.
-pub(crate) const ONCE: &[Test] = &[Test::new("a_pod_of_the_api_server_opts_out", pods::opt_out_by_api)];
+pub(crate) const ONCE: &[Test] = &[
+    Test::new("a_pod_of_the_api_server_opts_out", pods::opt_out_by_api),
+    Test::new("what_others_change_on_the_node_is_repaired_at_once", tamper::repaired),
+];
 
 /// The flag that has the VIPs answered here.
 pub(crate) const INTERCEPT: &str = "--dns-intercept";

@@ -20,6 +20,8 @@ use super::{is_stale, is_synced};
 
 /// How often the node is compared with what it should be, and what failed is tried again.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked whether others may have changed it, which costs a few system calls.
+const WATCH: Duration = Duration::from_millis(250);
 /// After this, addresses of ours are answered though the names are not complete: who asks there has nobody else.
 const ALONE: Duration = Duration::from_secs(5);
 /// How long queries that wait are waited for at the end.
@@ -38,6 +40,8 @@ pub(super) struct Keeper {
     node: DnsNode,
     prober: Prober,
     since: Instant,
+    /// Others may have changed the node since it was looked at.
+    touched: bool,
 }
 
 impl Keeper {
@@ -46,7 +50,8 @@ impl Keeper {
         let origin = origin(&dns.settings);
         let (node, prober) = (DnsNode::open()?, Prober::start(&probe(&dns.settings.cluster_domain)?)?);
         let (config, configured, since) = (Config::default(), false, Instant::now());
-        Ok(Self { dns, files, endpoints, origin, config, configured, node, prober, since })
+        let touched = false;
+        Ok(Self { dns, files, endpoints, origin, config, configured, node, prober, since, touched })
     }
 
     /// Works until told to end.
@@ -55,11 +60,23 @@ impl Keeper {
         self.configure();
         while !self.dns.ends.load(Ordering::SeqCst) {
             self.look();
-            if self.files.changed(Some(Instant::now() + LOOK)) && !self.dns.ends.load(Ordering::SeqCst) {
+            if self.is_woken() && !self.dns.ends.load(Ordering::SeqCst) {
                 self.configure();
             }
         }
         self.end();
+    }
+
+    /// Waits until there may be something to do; true: somebody has woken it.
+    fn is_woken(&mut self) -> bool {
+        let until = Instant::now() + LOOK;
+        while Instant::now() < until && !self.touched {
+            if self.files.changed(Some(until.min(Instant::now() + WATCH))) {
+                return true;
+            }
+            self.touched = self.node.is_touched();
+        }
+        false
     }
 
     /// Reads the configuration anew. One that cannot be read leaves the one before in force.
@@ -108,7 +125,10 @@ impl Keeper {
     fn look(&mut self) {
         let wanted = self.wanted();
         let mut troubles = Vec::new();
+        let (touched, by) = (std::mem::take(&mut self.touched), self.node.touched_by());
+        let unchanged = lock(&self.dns.state).wanted == wanted;
         match self.node.apply(&wanted) {
+            Ok(true) if touched && unchanged => self.tell_repair(by.as_deref().unwrap_or("unknown")),
             Ok(true) => tracing::info!(?wanted, "DNS: the node was changed"),
             Ok(false) => {}
             Err(error) => troubles.push(format!("{error}")),
@@ -132,6 +152,11 @@ impl Keeper {
             troubles.iter().for_each(|trouble| tracing::error!("DNS: {trouble}; trying again every 5 s"));
         }
         *state = State { troubles, wanted, probes: failures(&self.prober), ..state.clone() };
+    }
+
+    fn tell_repair(&self, by: &str) {
+        let repaired = self.node.written().join(", ");
+        tracing::warn!(by, repaired, "DNS: another program had changed what the node has for DNS; repaired");
     }
 
     /// Opens and closes sockets; what went wrong.
