@@ -24,6 +24,8 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("diff_is_not_misled_by_changes_under_way", diff_while_it_changes),
     Test::new("diff_compares_manifests_with_the_kernel_here", diff_of_manifests),
     Test::new("diff_names_what_others_have_done", diff_of_tampered).only_nftables(),
+    Test::new("status_tells_the_state_in_one_screen", status),
+    Test::new("status_before_the_first_sync_is_not_healthy", status_before_the_first_sync),
     Test::new("render_lists_the_objects_of_each_service", render),
 ];
 
@@ -152,6 +154,59 @@ fn diff_of_manifests() -> Result<()> {
         stage.start()?;
         ensure!(stage.metric("towpath_kernel_writes_total")? > 0.0, "diff has written what differed");
         Ok(())
+    })
+}
+
+fn status() -> Result<()> {
+    Plan::new(RICH)?.start()?.play(|stage| {
+        let view = success(stage, &["status", "-o", "json"])?;
+        conforms("status", &view)?;
+        for (field, expected) in [
+            ("/healthy", json!(true)),
+            ("/reasons", json!([])),
+            ("/node", json!(NODE_NAME)),
+            ("/nodeEligible", json!(true)),
+            ("/rules/synced", json!(true)),
+            ("/rules/services", json!(4)),
+            ("/rules/endpoints", json!(12)),
+            ("/problems/count", json!(0)),
+            ("/dns", json!(null)),
+        ] {
+            ensure!(view.pointer(field) == Some(&expected), "{field} is not {expected}: {view:#}");
+        }
+        ensure!(view["rules"]["lastSync"].is_object() && view["rules"]["objects"] != 0, "{view:#}");
+        let page = stage.page("/debug/status")?;
+        for text in [&page, &text(&stage.run_program(&["status"])?)?] {
+            let mode = view["mode"].as_str().unwrap_or("?");
+            ensure!(text.contains(": healthy\n") && text.contains(mode), "{text}");
+            ensure!(!text.contains('\x1b') && text.lines().count() < 24, "no screen of plain text: {text:?}");
+        }
+        let nobody = stage.run_program(&["status", "--agent", "127.0.0.1:9"])?;
+        ensure!(nobody.status.code() == Some(2) && nobody.stdout.is_empty(), "{nobody:?}");
+        Ok(())
+    })
+}
+
+fn status_before_the_first_sync() -> Result<()> {
+    let mut stage = Plan::new(RICH)?.through_api().build()?;
+    let faults = |stage: &Stage| -> Result<_> { Ok(stage.cluster()?.server.faults().clone()) };
+    faults(&stage)?.refuse(true);
+    stage.launch()?;
+    stage.play(|stage| {
+        let says = |stage: &Stage, code: i32, words: &str| {
+            let output = stage.run_program(&["status"])?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            ensure!(output.status.code() == Some(code) && text.contains(words), "{output:?}");
+            Ok(())
+        };
+        stage.soon("a status that is not healthy", |stage| {
+            says(stage, 1, "the first sync has not succeeded")
+        })?;
+        stage.soon("a word of the server", |stage| says(stage, 1, "API server  away"))?;
+        faults(stage)?.refuse(false);
+        stage.soon("a healthy one", |stage| says(stage, 0, "API server  connected"))?;
+        let view = success(stage, &["status", "-o", "json"])?;
+        conforms("status", &view)
     })
 }
 

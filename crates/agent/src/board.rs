@@ -47,6 +47,10 @@ pub(crate) struct State {
     pub(crate) last_repair: Option<Repair>,
     /// Such repairs since the start.
     pub(crate) repairs: u64,
+    /// Why the mode is the one that is in force; a sentence.
+    pub(crate) why: String,
+    /// When the process began to work.
+    pub(crate) started: Option<SystemTime>,
 }
 
 /// A sync, in numbers.
@@ -74,7 +78,8 @@ impl Board {
         if let Some(stats) = api {
             metrics.add(Box::new(Api(stats)));
         }
-        let state = State { health: Health::new(late), ..State::default() };
+        let started = Some(SystemTime::now());
+        let state = State { health: Health::new(late), started, ..State::default() };
         let (listing, trail) = (Listing::default(), Arc::default());
         Arc::new(Self { state: Mutex::new(state), metrics, listing, trail })
     }

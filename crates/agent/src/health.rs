@@ -66,6 +66,11 @@ impl Health {
         self.eligible = facts.node.as_ref().is_some_and(stays);
     }
 
+    /// Whether load balancers may send traffic to this node at all.
+    pub(crate) fn is_eligible(&self) -> bool {
+        self.eligible
+    }
+
     /// Whether no change is late, and somebody looks for changes.
     pub(crate) fn is_current(&self) -> bool {
         let waits = self.queued.is_some_and(|since| since.elapsed() >= self.late);

@@ -17,6 +17,7 @@ mod board;
 mod cleanup;
 mod cli;
 mod client;
+mod colour;
 mod compare;
 mod connections;
 mod debug;
@@ -78,7 +79,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::Dns(args) => dns::command(&args),
         cli::Command::Migrate(args) => return migrate::migrate(&args),
         cli::Command::Diff(args) => return diff::diff(&args),
-        cli::Command::Status(args) => status::status(&args),
+        cli::Command::Status(args) => return status::status(&args),
         cli::Command::Flows(args) => list::flows(&args),
         cli::Command::Top(args) => top::top(&args),
     };

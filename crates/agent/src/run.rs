@@ -121,6 +121,7 @@ impl Agent {
         let dns = prepared.as_ref().map(|prepared| Arc::clone(&prepared.dns));
         board.set_mode(config.mode, late);
         board.trail.keep(settings.towpath.audit_entries as usize);
+        board.state().why.clone_from(&why);
         let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
         let (health, service_health) = ServiceHealth::new(Arc::new(owner));
         let (to_sync, inbox) = sync_channel(QUEUE);
@@ -137,6 +138,7 @@ impl Agent {
         let keeper = keep_dns(prepared);
         let (stopper, stop) = stop_pair()?;
         let api = objects.stats();
+        let status_api = api.clone();
         let sources = source::start(objects, addresses, &to_sync, &stop)?;
         let writer = snapshot_writer(&settings, api, &to_sync, &board)?;
         let (restart, restarts) = unbounded_channel();
@@ -165,6 +167,7 @@ impl Agent {
             comparer: Comparer::new(Arc::clone(&asker)),
             asker,
             dns: dns.clone(),
+            api: status_api,
             turn: Mutex::new(()),
             last_told: LastTold::default(),
         };

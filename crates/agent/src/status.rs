@@ -1,18 +1,50 @@
-//! `towpath status`.
+//! `towpath status`: how the agent on this node is doing, in one screen.
 
-use anyhow::{Result, bail};
+mod text;
+mod view;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::client::AgentArgs;
+use crate::client::{self, AgentArgs};
+use crate::colour::Colours;
+use crate::debug::status::PATH;
+
+pub(crate) use view::{ApiView, LastSyncView, ProblemsView, RulesStatus, StatusView, reasons};
+
+/// The exit code without an answer; 1 says that the agent is not healthy.
+const NO_AGENT: u8 = 2;
 
 /// Its arguments.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) agent: AgentArgs,
+    /// text or json.
+    #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) output: String,
 }
 
 /// Runs it.
-pub(crate) fn status(args: &StatusArgs) -> Result<()> {
-    bail!("the agent at {} cannot be asked for this yet", args.agent.agent)
+pub(crate) fn status(args: &StatusArgs) -> ExitCode {
+    match ask(args).and_then(|view| show(args, &view).map(|()| view.healthy)) {
+        Ok(healthy) => ExitCode::from(u8::from(!healthy)),
+        Err(error) => {
+            eprintln!("towpath: {}", crate::in_one_line(&error));
+            ExitCode::from(NO_AGENT)
+        }
+    }
+}
+
+fn ask(args: &StatusArgs) -> Result<StatusView> {
+    let body = client::get(args.agent.agent, PATH, &[("format", "json")])?;
+    serde_json::from_str(&body).context("the agent's answer is not what this version of towpath reads")
+}
+
+fn show(args: &StatusArgs, view: &StatusView) -> Result<()> {
+    let text = if args.output == "json" { view.json() } else { view.text(Colours::wanted()) };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

@@ -2,7 +2,7 @@
 
 use admin::{Page, PageRequest};
 
-use super::{DebugPages, wants_json};
+use super::{DebugPages, in_form};
 use crate::diff::{DiffView, service_name};
 
 /// Where the page is.
@@ -31,7 +31,7 @@ impl DebugPages {
         match self.comparer.compare(service.as_ref().map(std::slice::from_ref)) {
             Ok(found) => {
                 let view = DiffView::new(node, mode, service.as_ref(), found);
-                if wants_json(request) { Page::json(200, view.json()) } else { Page::text(200, view.text()) }
+                in_form(request, || view.json(), || view.text())
             }
             Err(error) => Page::text(503, format!("{error}\n")),
         }

@@ -4,7 +4,7 @@ use admin::{Page, PageRequest};
 use model::NamespacedName;
 use resolve::Packet;
 
-use super::{DebugPages, wants_json};
+use super::{DebugPages, in_form};
 use crate::ask::NoAnswer;
 use crate::explain::asked;
 use crate::view::{ExplanationView, KernelView, LiveView};
@@ -25,8 +25,7 @@ impl DebugPages {
             Err(error) => return Page::text(400, crate::in_one_line(&error) + "\n"),
         };
         match self.live(&packet) {
-            Ok(view) if wants_json(request) => Page::json(200, view.json()),
-            Ok(view) => Page::text(200, view.text(&packet)),
+            Ok(view) => in_form(request, || view.json(), || view.text(&packet)),
             Err(error) => Page::text(503, format!("{error}\n")),
         }
     }

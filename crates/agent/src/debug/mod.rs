@@ -7,15 +7,17 @@ mod flows;
 mod front;
 mod rules;
 mod service;
+pub(crate) mod status;
 
 pub(crate) use flows::PATH as FLOWS;
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use admin::{Page, PageRequest, Pages};
+use admin::{Format, Page, PageRequest, Pages};
 use config::Settings;
 use page::Link;
+use sources::kubernetes::Stats;
 
 use crate::ask::Asker;
 use crate::board::Board;
@@ -30,6 +32,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Pages that lead to one another.
 const LINKS: &[Link] = &[
     Link { path: "/debug/rules", title: "Services" },
+    Link { path: "/debug/status", title: "Status" },
     Link { path: "/debug/flows", title: "Connections" },
     Link { path: "/debug/dns", title: "DNS" },
     Link { path: "/debug/rules?format=text", title: "All rules" },
@@ -43,6 +46,7 @@ const INDEX: &[&str] = &[
     "/debug/rules/NAMESPACE/NAME",
     "/debug/rules?format=json",
     "/debug/rules?format=json&diff=1",
+    "/debug/status",
     "/debug/diff?service=NAMESPACE/NAME",
     "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL",
     "/debug/flows?service=NAMESPACE/NAME&client=ADDRESS&endpoint=ADDRESS:PORT",
@@ -120,6 +124,8 @@ pub(crate) struct DebugPages {
     /// Answers questions about connections.
     pub(crate) flows: Arc<FlowDesk>,
     pub(crate) dns: Option<Arc<Dns>>,
+    /// Of the API server, where there is one.
+    pub(crate) api: Option<Arc<Stats>>,
     /// One large page at a time.
     pub(crate) turn: Mutex<()>,
     /// What the sync thread said last, for when it does not.
@@ -149,6 +155,7 @@ impl Pages for DebugPages {
             path if path.starts_with(SERVICE) => self.service(&path[SERVICE.len()..], request),
             "/debug/audit" => self.audit(request),
             diff::PATH => self.diff(request),
+            status::PATH => self.status(request),
             explain::PATH => self.explain(request),
             FLOWS => flows::page(&self.flows, request),
             dns::PATH => dns::page(self.dns.as_deref(), request),
@@ -174,10 +181,11 @@ impl DebugPages {
     }
 }
 
-/// Whether an answer is to be JSON: `format=json`, or without a format, a client that takes JSON before text.
-fn wants_json(request: &PageRequest) -> bool {
-    match request.value("format") {
-        Some(format) => format == "json",
-        None => request.accept.as_deref().is_some_and(|accept| accept.starts_with("application/json")),
+/// An answer as JSON where that is asked for, else as text.
+fn in_form(request: &PageRequest, json: impl FnOnce() -> String, text: impl FnOnce() -> String) -> Page {
+    match request.format() {
+        Ok(Format::Json) => Page::json(200, json()),
+        Ok(Format::Html | Format::Text) => Page::text(200, text()),
+        Err(page) => page,
     }
 }

@@ -18,6 +18,7 @@ mod keeper;
 mod needs;
 mod node;
 mod standalone;
+mod summary;
 mod watched;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,6 +31,7 @@ use crate::cli::{DnsArgs, DnsCommand};
 pub(crate) use explain::{PATH, page};
 pub(crate) use needs::needs;
 pub(crate) use node::{Dns, Prepared, remove};
+pub(crate) use summary::DnsSummary;
 
 /// `towpath dns`.
 pub(crate) fn command(args: &DnsArgs) -> Result<()> {

@@ -229,7 +229,7 @@ impl Dns {
 }
 
 /// What the kernel has intercepted now.
-fn intercepted() -> BTreeSet<(IpAddr, model::Protocol)> {
+pub(super) fn intercepted() -> BTreeSet<(IpAddr, model::Protocol)> {
     DnsNode::open().and_then(|mut node| node.alive()).unwrap_or_default()
 }
 

@@ -80,7 +80,10 @@ impl SyncLoop {
         let left = std::mem::replace(&mut self.engine, engine);
         tracing::info!("{} is in force; the rules of {} go", self.engine.place(), left.place());
         self.board.set_mode(self.engine.config().mode, late);
-        self.board.state().move_error = None;
+        let mut state = self.board.state();
+        state.move_error = None;
+        state.why = "the configuration has changed to it".into();
+        drop(state);
         (self.retry, self.rested, self.share) = (None, started, Share::new(started));
         self.tending = Tending::default();
         self.audit.because(Because::Mode);
