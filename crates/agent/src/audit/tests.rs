@@ -48,6 +48,12 @@ impl Under {
         self.waiting.note(change).is_some()
     }
 
+    /// A cause, and the change that it is about.
+    fn object(&mut self, cause: Change) {
+        self.note(cause);
+        self.note(Change::NodeGone("another".into()));
+    }
+
     fn commit(&mut self, services: &[&str], writes: usize) {
         self.waiting.committed(&report(services, writes), MS, false, self.now);
     }
@@ -70,7 +76,12 @@ fn an_entry_says_what_changed_what_it_meant_and_how_long_it_took() {
     let received = under.now.instant - 3 * MS;
     assert!(!under.note(cause("EndpointSlice", "web-abc", received)), "it is for the trail alone");
     assert!(under.note(Change::Trigger { family: IpFamily::V4, at_ms: 1_795_262_400_250 }));
-    under.note(cause("Service", "api", received));
+    under.waiting.idle();
+    assert_eq!(under.all(), [], "its change has not come yet");
+    assert!(under.note(Change::SliceGone(service("web-abc"))));
+    under.object(cause("Service", "api", received));
+    // The change of this one comes after the sync.
+    under.note(cause("Service", "late", received));
     under.commit(&["web", "api"], 3);
     let found = under.trail.last(Some(&service("web")), 5);
     let json: serde_json::Value = serde_json::from_str(&TrailView::new(&found).json()).unwrap();
@@ -105,7 +116,7 @@ fn an_entry_says_what_changed_what_it_meant_and_how_long_it_took() {
 #[test]
 fn why_there_was_a_sync() {
     let mut under = Under::keeping(20);
-    let object = |under: &mut Under| under.note(cause("Node", "n", under.now.instant));
+    let object = |under: &mut Under| under.object(cause("Node", "n", under.now.instant));
     under.waiting.because(Because::Start);
     object(&mut under);
     under.commit(&[], 5);
@@ -135,11 +146,11 @@ fn why_there_was_a_sync() {
 #[test]
 fn a_failure_is_one_entry_and_its_causes_wait() {
     let mut under = Under::keeping(10);
-    under.note(cause("Service", "web", under.now.instant));
+    under.object(cause("Service", "web", under.now.instant));
     for _ in 0..3 {
         under.waiting.failed("no room", MS, under.now);
     }
-    under.note(cause("Service", "api", under.now.instant));
+    under.object(cause("Service", "api", under.now.instant));
     under.waiting.failed("no room", MS, under.now);
     under.commit(&["web", "api"], 2);
     let all = under.all();
@@ -147,7 +158,7 @@ fn a_failure_is_one_entry_and_its_causes_wait() {
     let found: Vec<_> = all.iter().map(|entry| of(entry)).collect();
     assert_eq!(found, [(2, 1, false, 2), (2, 1, true, 0), (1, 3, true, 0)]);
     assert_eq!(under.because()[0], "objects retry");
-    under.note(cause("Service", "web", under.now.instant));
+    under.object(cause("Service", "web", under.now.instant));
     under.commit(&["web"], 1);
     assert_eq!(under.because()[0], "objects");
 }
@@ -156,7 +167,7 @@ fn a_failure_is_one_entry_and_its_causes_wait() {
 fn what_leads_to_no_sync_is_noted_once_its_batch_is_complete() {
     let mut under = Under::keeping(10);
     under.note(Change::BatchBegins);
-    under.note(cause("ServiceImport", "web", under.now.instant));
+    under.object(cause("ServiceImport", "web", under.now.instant));
     under.waiting.idle();
     assert_eq!(under.all(), []);
     under.note(Change::BatchEnds);
@@ -166,7 +177,7 @@ fn what_leads_to_no_sync_is_noted_once_its_batch_is_complete() {
         under.all().iter().map(|entry| (entry.objects.len(), entry.writes())).collect::<Vec<_>>(),
         [(1, 0)]
     );
-    under.note(cause("Pod", "web-1", under.now.instant));
+    under.object(cause("Pod", "web-1", under.now.instant));
     under.waiting.idle();
     assert_eq!(under.all().len(), 1, "pods are none of the rules'");
 }
@@ -177,7 +188,7 @@ fn an_entry_and_the_trail_are_bounded() {
     let names: Vec<String> = (0..SERVICES + 10).map(|i| format!("s{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for _ in 0..OBJECTS + 5 {
-        under.note(cause("Service", "web", under.now.instant));
+        under.object(cause("Service", "web", under.now.instant));
     }
     let mut large = report(&names, 500);
     large.plan.lines[0] = "é".repeat(10_000);
@@ -188,7 +199,7 @@ fn an_entry_and_the_trail_are_bounded() {
     assert_eq!((entry.lines.len(), entry.writes()), (LINES, 500));
     assert_eq!(entry.lines[0].chars().count(), LINE + 3);
     for _ in 0..20 {
-        under.note(cause("Service", "web", under.now.instant));
+        under.object(cause("Service", "web", under.now.instant));
         under.commit(&["web"], 1);
     }
     let found = under.trail.last(None, 3);
@@ -204,7 +215,7 @@ fn large_entries_go_sooner() {
     let names: Vec<String> = (0..SERVICES).map(|i| format!("{i}{}", "x".repeat(200))).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for _ in 0..200 {
-        under.note(cause("Service", "web", under.now.instant));
+        under.object(cause("Service", "web", under.now.instant));
         under.commit(&names, 1);
     }
     let (kept, bytes) = (under.all().len(), under.all().iter().map(|entry| entry.bytes()).sum::<usize>());
@@ -214,7 +225,7 @@ fn large_entries_go_sooner() {
 #[test]
 fn nothing_is_kept_when_it_is_off() {
     let mut under = Under::keeping(0);
-    under.note(cause("Service", "web", under.now.instant));
+    under.object(cause("Service", "web", under.now.instant));
     under.waiting.failed("no room", MS, under.now);
     under.commit(&["web"], 1);
     assert!(!under.trail.is_on() && under.all().is_empty());
@@ -226,7 +237,7 @@ fn a_version_that_is_no_version_is_not_kept() {
     for version in ["12\n2026 forged", "", &"9".repeat(100)] {
         let (name, received) = (service("web"), under.now.instant);
         let version = Some(version.into());
-        under.note(Change::Cause(Box::new(Cause { kind: "Service", name, version, gone: true, received })));
+        under.object(Change::Cause(Box::new(Cause { kind: "Service", name, version, gone: true, received })));
     }
     under.commit(&[], 0);
     let versions: Vec<_> = under.all()[0].objects.iter().map(|object| object.cause.version.clone()).collect();

@@ -16,6 +16,8 @@ const VERSION: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     trail: Arc<Trail>,
+    /// The cause of a change that has not come yet: there may be a sync between the two.
+    next: Option<Arrived>,
     causes: Vec<Arrived>,
     more: usize,
     because: Vec<Because>,
@@ -58,19 +60,22 @@ impl Waiting {
     pub(crate) fn note(&mut self, change: Change) -> Option<Change> {
         match change {
             Change::Cause(cause) => {
-                self.arrived(*cause);
+                self.next = Some(Arrived { cause: *cause, trigger: None });
                 return None;
             }
             Change::Trigger { at_ms, .. } => {
-                // It follows its cause; of those that are not kept nothing is.
-                if let Some(last) = self.causes.last_mut().filter(|_| self.more == 0) {
-                    last.trigger = Some(at_ms);
-                }
+                self.next.iter_mut().for_each(|next| next.trigger = Some(at_ms));
             }
             Change::BatchBegins => self.batches += 1,
             Change::BatchEnds => self.batches = self.batches.saturating_sub(1),
             Change::KernelAddresses(_) => self.because(Because::Addresses),
-            _ => {}
+            // These come from elsewhere, too: they are nobody's effect.
+            Change::Problem(_) | Change::ProblemSolved(_) | Change::Synced(_) => {}
+            _ => {
+                if let Some(next) = self.next.take() {
+                    self.arrived(next);
+                }
+            }
         }
         Some(change)
     }
@@ -82,9 +87,10 @@ impl Waiting {
         }
     }
 
-    fn arrived(&mut self, mut cause: Cause) {
+    /// The change of a cause is there.
+    fn arrived(&mut self, mut arrived: Arrived) {
         // Pods mean nothing for rules, and there are many.
-        if cause.kind == "Pod" {
+        if arrived.cause.kind == "Pod" {
             return;
         }
         // What is new has not failed yet.
@@ -95,8 +101,9 @@ impl Waiting {
         }
         let is_plain =
             |version: &str| version.len() <= VERSION && version.bytes().all(|b| b.is_ascii_graphic());
-        cause.version = cause.version.filter(|version| is_plain(version));
-        self.causes.push(Arrived { cause, trigger: None });
+        let version = &mut arrived.cause.version;
+        *version = version.take().filter(|version| is_plain(version));
+        self.causes.push(arrived);
     }
 
     /// The kernel has it.
