@@ -41,6 +41,7 @@ mod refusals;
 mod rules;
 mod scenes;
 mod second_try;
+mod self_probe;
 mod services;
 mod shadow;
 mod show;
@@ -116,7 +117,9 @@ const THEMES: &[(&str, &[Test])] = &[
     ("lifecycle", lifecycle::TESTS),
     ("tamper", tamper::TESTS),
     ("audit", audit::TESTS),
+    ("self-probe", self_probe::TESTS),
     ("audit", audit::REPAIRS),
+    ("self-probe", self_probe::RESTARTS),
     ("node", node::TESTS),
     ("bad-input", bad_input::TESTS),
     ("bad-input", refusals::TESTS),
@@ -207,6 +210,7 @@ const ALSO_IN_IPVS: &[(&str, &[Test])] = &[
     ("dns", dns::program::falls::TESTS),
     ("connections", connections::TESTS),
     ("audit", audit::TESTS),
+    ("self-probe", self_probe::TESTS),
 ];
 
 /// Stories of the usual mode that hold in mode iptables too, with each variant.
@@ -232,6 +236,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("dns", dns::program::upgrade::TESTS),
     ("dns", dns::program::fresh::TESTS),
     ("audit", audit::TESTS),
+    ("self-probe", self_probe::TESTS),
 ];
 
 fn main() -> Result<ExitCode> {

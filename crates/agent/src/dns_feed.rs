@@ -20,6 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sources::kubernetes::Stats;
 
 use crate::metrics::now_seconds;
+use crate::self_probe::is_canary;
 
 /// Takes what is new; called on the sync thread, so it must not block.
 pub(crate) type Tell = Box<dyn FnMut(News) + Send>;
@@ -276,7 +277,7 @@ impl News {
         updates.extend(store.pods().map(|pod| Update::Pod(Arc::clone(pod))));
         let imports = store.imports();
         updates.extend(imports.map(|(name, entry)| Update::Import(name.clone(), Some(Arc::clone(entry)))));
-        let services = store.entries();
+        let services = store.entries().filter(|(name, _)| !is_canary(name));
         updates.extend(services.map(|(name, entry)| Update::Service(name.clone(), Some(Arc::clone(entry)))));
         updates.push(Update::Synced);
     }

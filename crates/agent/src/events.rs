@@ -18,6 +18,12 @@ impl Events {
         self.post(About::Node, reason, message, true);
     }
 
+    /// The self-probe fails, or works again.
+    pub(crate) fn self_probe(&self, fails: bool, message: String) {
+        let reason = if fails { "SelfProbeFailed" } else { "SelfProbeSucceeded" };
+        self.post(About::Node, reason, message, fails);
+    }
+
     /// A Service's health check has no server.
     pub(crate) fn no_health_server(&self, failure: &Failure) {
         let name = &failure.service;

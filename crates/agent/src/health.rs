@@ -20,11 +20,20 @@ pub(crate) struct Health {
     alive: Instant,
     updated: SystemTime,
     eligible: bool,
+    /// Why the self-probe says that packets do not flow.
+    probe: Option<String>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { late: LATE, queued: None, alive: Instant::now(), updated: SystemTime::now(), eligible: false }
+        Self {
+            late: LATE,
+            queued: None,
+            alive: Instant::now(),
+            updated: SystemTime::now(),
+            eligible: false,
+            probe: None,
+        }
     }
 }
 
@@ -71,16 +80,27 @@ impl Health {
         self.eligible
     }
 
+    /// The self-probe's verdict: why packets do not flow, if they do not.
+    pub(crate) fn set_probe(&mut self, verdict: Option<String>) {
+        self.probe = verdict;
+    }
+
+    /// Why the self-probe says that packets do not flow.
+    pub(crate) fn probe(&self) -> Option<&str> {
+        self.probe.as_deref()
+    }
+
     /// Whether no change is late, and somebody looks for changes.
     pub(crate) fn is_current(&self) -> bool {
         let waits = self.queued.is_some_and(|since| since.elapsed() >= self.late);
         !waits && self.alive.elapsed() < self.late
     }
 
-    /// The answer of `/healthz`, or of `/livez`, which leaves eligibility out: status code and JSON.
+    /// The answer of `/healthz`, or of `/livez`, which leaves out eligibility and the self-probe, since a restart mends
+    /// neither: status code and JSON.
     pub(crate) fn answer(&self, with_eligibility: bool) -> (u16, String) {
         let current = self.is_current();
-        let healthy = current && (!with_eligibility || self.eligible);
+        let healthy = current && (!with_eligibility || (self.eligible && self.probe.is_none()));
         let now = SystemTime::now();
         // While healthy, "last updated" is now: clients of old read it so.
         let updated = rfc3339(if current { now } else { self.updated });
@@ -90,6 +110,9 @@ impl Health {
         body.insert("currentTime".into(), json!(rfc3339(now)));
         if with_eligibility {
             body.insert("nodeEligible".into(), json!(self.eligible));
+            if let Some(why) = &self.probe {
+                body.insert("selfProbe".into(), json!(why));
+            }
         }
         body.insert("healthy".into(), json!(healthy));
         body.insert("status".into(), IpFamily::ALL.iter().map(|f| (f.to_string(), family.clone())).collect());
@@ -159,6 +182,19 @@ mod tests {
         assert_eq!(health.answer(false).0, 503);
         health.done();
         assert_eq!(health.answer(false).0, 200);
+    }
+
+    #[test]
+    fn a_self_probe_that_fails_is_no_reason_to_restart() {
+        let mut health = Health::default();
+        health.set_eligible(&facts(None, false));
+        health.set_probe(Some("IPv4: no answer".into()));
+        let (code, body) = health.answer(true);
+        assert!(code == 503 && body.contains("\"selfProbe\":\"IPv4: no answer\""), "{body}");
+        assert_eq!(health.answer(false).0, 200);
+        health.set_probe(None);
+        let (code, body) = health.answer(true);
+        assert!(code == 200 && !body.contains("selfProbe"), "{body}");
     }
 
     #[test]

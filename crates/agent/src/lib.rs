@@ -48,6 +48,7 @@ mod render;
 mod repair;
 mod rules_view;
 mod run;
+mod self_probe;
 mod serve;
 mod settings;
 mod shadow;

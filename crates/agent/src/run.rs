@@ -31,6 +31,7 @@ use crate::logging::Log;
 use crate::opened::Opened;
 use crate::options::{late, proxy_config, warnings};
 use crate::reload::{Apply, Reload};
+use crate::self_probe::{Canary, Prober, Shared};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
 use crate::sync::{Followers, HealthFollower, Message, NodeFollower, QUEUE, SyncLoop};
@@ -125,18 +126,28 @@ impl Agent {
         let owner = HealthOwner { board: Arc::clone(&board), events: events.clone() };
         let (health, service_health) = ServiceHealth::new(Arc::new(owner));
         let (to_sync, inbox) = sync_channel(QUEUE);
+        let probe = settings.towpath.self_probe.clone();
+        let place = Shared::default();
         let followers = Followers {
             health: health_follower(health.clone()),
             node: node_follower(health, dns.clone()),
             first_sync: Some(first_sync(&settings, requests)),
             dns: dns.as_ref().map(|dns| dns.feed(Arc::clone(&board), objects.stats())),
             events: events.clone(),
+            canary: probe.enabled.then(|| Canary::new(probe.clone(), place.clone())),
         };
         let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
         let keeper = keep_dns(prepared);
         let (stopper, stop) = stop_pair()?;
+        let prober = || Prober {
+            settings: probe.clone(),
+            shared: place,
+            board: Arc::clone(&board),
+            events: events.clone(),
+        };
+        let prober = probe.enabled.then(|| prober().start(&stop)).transpose()?;
         let api = objects.stats();
         let status_api = api.clone();
         let sources = source::start(objects, addresses, &to_sync, &stop)?;
@@ -188,7 +199,12 @@ impl Agent {
             writer.finish();
         }
         let _ = to_sync.send(Message::Stop);
-        sources.into_iter().chain(follower).chain(keeper).for_each(|thread| drop(thread.join()));
+        sources
+            .into_iter()
+            .chain(follower)
+            .chain(keeper)
+            .chain(prober)
+            .for_each(|thread| drop(thread.join()));
         let panicked = sync.join().is_err();
         ensure!(!panicked, "the sync thread failed; the kernel keeps its last state");
         tracing::info!("stopped; the rules stay (towpath cleanup removes them)");

@@ -16,6 +16,7 @@ use sources::snapshot;
 
 use crate::board::Board;
 use crate::metrics::now_seconds;
+use crate::self_probe::is_canarys;
 use crate::sync::Message;
 
 /// How soon the first snapshot is written, and how soon a failed try is repeated.
@@ -82,7 +83,8 @@ impl Job {
         if self.written == Some(store.number()) {
             return true;
         }
-        let result = snapshot::write(&self.path, store.node_name(), store.changes());
+        let changes = store.changes().filter(|change| !is_canarys(change));
+        let result = snapshot::write(&self.path, store.node_name(), changes);
         let metrics = &self.board.metrics;
         match &result {
             Ok(_) => {

@@ -32,6 +32,7 @@ use crate::modes::Place;
 use crate::opened::Opened;
 use crate::options::proxy_config;
 use crate::repair::Telling;
+use crate::self_probe::Canary;
 use crate::switch::Switch;
 use guard::Foreign;
 use share::Share;
@@ -135,6 +136,8 @@ pub(crate) struct Followers {
     pub(crate) dns: Option<DnsFeed>,
     /// Told of repairs.
     pub(crate) events: Events,
+    /// The self-probe's Service; nothing where that is off.
+    pub(crate) canary: Option<Canary>,
 }
 
 impl SyncLoop {
@@ -304,6 +307,7 @@ impl SyncLoop {
     }
 
     fn sync(&mut self) {
+        self.place_canary();
         let started = Instant::now();
         let result = self.engine.sync();
         let took = started.elapsed();

@@ -35,6 +35,7 @@ mod problem;
 mod proxy;
 mod reading;
 mod sections;
+mod self_probe;
 mod strict;
 mod towpath;
 mod tree;
@@ -59,6 +60,7 @@ pub use sections::{
     ClientConnectionConfiguration, KubeProxyConntrackConfiguration, KubeProxyIptablesConfiguration,
     KubeProxyIpvsConfiguration, KubeProxyNftablesConfiguration, KubeProxyWinkernelConfiguration,
 };
+pub use self_probe::SelfProbeConfiguration;
 pub use towpath::{
     AUDIT_ENTRIES_LIMIT, IptablesVariant, SnapshotConfiguration, Source, TowpathConfiguration,
 };

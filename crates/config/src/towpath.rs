@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::dns::DnsConfiguration;
 use crate::duration::GoDuration;
 use crate::problem::Problems;
+use crate::self_probe::SelfProbeConfiguration;
 use crate::validate::not_negative;
 
 /// towpath's own settings. Read strictly: an unknown field is an error.
@@ -33,6 +34,8 @@ pub struct TowpathConfiguration {
     pub ipvs_drain_timeout: GoDuration,
     /// How many changes the audit trail keeps, 0 to [`AUDIT_ENTRIES_LIMIT`]; 0 = none are noted. Default 1000.
     pub audit_entries: u32,
+    /// The agent connects to itself through a frontend of its own.
+    pub self_probe: SelfProbeConfiguration,
     /// Names answered on the node.
     pub dns: DnsConfiguration,
 }
@@ -88,6 +91,7 @@ impl Default for TowpathConfiguration {
             iptables_variant: IptablesVariant::Auto,
             ipvs_drain_timeout: GoDuration::from_secs(15 * 60),
             audit_entries: 1000,
+            self_probe: SelfProbeConfiguration::default(),
             dns: DnsConfiguration::default(),
         }
     }
@@ -123,6 +127,7 @@ impl TowpathConfiguration {
             let message = format!("are too many: write 0 to {AUDIT_ENTRIES_LIMIT}");
             problems.add("auditEntries", self.audit_entries, message);
         }
+        self.self_probe.validate(&mut problems);
         self.dns.validate(&mut problems);
         problems
     }

@@ -15,6 +15,7 @@ fn defaults() {
     assert_eq!(config, TowpathConfiguration::default());
     let text = "apiVersion: towpath.dev/v1alpha1\nauditEntries: 1000\ndns:\n  clusterDomain: cluster.local\n  corefile: \"\"\n  intercept: false\n  \
         listen: []\n  service: kube-system/kube-dns\n  stubDomains: \"\"\nevents: true\niptablesVariant: auto\nipvsDrainTimeout: 15m0s\nkind: TowpathConfiguration\nmanifests: \"\"\n\
+        selfProbe:\n  address: 198.18.102.49\n  addressV6: 2001:2::10:249\n  enabled: false\n  interval: 5s\n  port: 10253\n\
         snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\ntakeover: true\n";
     assert_eq!(config.to_yaml(), text);
 }
@@ -51,6 +52,16 @@ fn refused() {
             "dns.clusterDomain: a..b: is not a domain: write it as in cluster.local",
         ),
         ("auditEntries: 10001", "auditEntries: 10001: are too many: write 0 to 10000"),
+        ("selfProbe: {interval: 10ms}", "selfProbe.interval: 10ms: is too short: write 100ms or more"),
+        ("selfProbe: {port: 0}", "selfProbe.port: 0: is no port: write 1 to 65535"),
+        (
+            "selfProbe: {address: 127.0.0.1}",
+            "selfProbe.address: 127.0.0.1: is not an address that can be routed: write one that nothing in the cluster has",
+        ),
+        (
+            "selfProbe: {addressV6: 'fe80::1'}",
+            "selfProbe.addressV6: fe80::1: is not an address that can be routed: write one that nothing in the cluster has",
+        ),
         ("snapshot: {after: -1s}", "snapshot.after: -1s: is negative: write 0s or more"),
         (
             "snapshot: {after: 5}",

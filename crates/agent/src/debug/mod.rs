@@ -86,12 +86,13 @@ impl Pages for HealthPages {
 }
 
 impl HealthPages {
-    /// Whether the first sync has succeeded: pods on this node can use Services. kube-proxy has no such page.
+    /// Whether the first sync has succeeded, and the self-probe, if it runs: pods on this node can use Services. kube-proxy has no such page.
     fn ready(&self) -> Page {
-        if self.board.state().synced_once {
-            Page::text(200, "ok")
-        } else {
-            Page::text(503, "the first sync has not succeeded yet\n")
+        let state = self.board.state();
+        match state.health.probe() {
+            _ if !state.synced_once => Page::text(503, "the first sync has not succeeded yet\n"),
+            Some(why) => Page::text(503, format!("the self-probe fails: {why}\n")),
+            None => Page::text(200, "ok"),
         }
     }
 }

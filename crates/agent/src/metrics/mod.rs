@@ -7,6 +7,7 @@ mod api;
 mod labels;
 mod plain;
 mod process;
+mod self_probe;
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -93,6 +94,7 @@ pub(crate) struct Metrics {
     pub(crate) snapshot_failures: Counter,
     pub(crate) snapshot_time: Seconds,
     pub(crate) shadow_differences: Gauge,
+    pub(crate) self_probe: self_probe::SelfProbe,
 }
 
 impl Metrics {
@@ -135,6 +137,7 @@ impl Metrics {
             snapshot_failures: Counter::default(),
             snapshot_time: Seconds::default(),
             shadow_differences: Gauge::default(),
+            self_probe: self_probe::SelfProbe::new(),
         };
         metrics.register_kube_proxy();
         metrics.register_ours();
@@ -284,6 +287,7 @@ impl Metrics {
             "With --shadow: lasting differences between kube-proxy's rules and what towpath would do; -1: nothing was compared",
             self.shadow_differences.clone(),
         );
+        self.self_probe.register(&mut self.registry);
         self.registry.register_collector(Box::new(process::Process::new()));
     }
 

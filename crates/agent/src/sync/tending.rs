@@ -52,6 +52,16 @@ impl Tending {
 }
 
 impl SyncLoop {
+    /// Puts the self-probe's Service where the node is now: as a source would, but with the first sync, so that a restart
+    /// changes nothing.
+    pub(super) fn place_canary(&mut self) {
+        let Some(canary) = &mut self.followers.canary else { return };
+        for change in canary.place(self.engine.store().facts()) {
+            self.switch.handle(&change);
+            self.engine.handle(change);
+        }
+    }
+
     /// Does it, if it is due.
     pub(super) fn tend(&mut self) {
         let now = Instant::now();

@@ -1,6 +1,6 @@
 //! towpath's own flags. They beat its document.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -55,6 +55,24 @@ pub struct TowpathFlags {
     /// How many changes the audit trail keeps, 0 to 10000; 0 = none are noted. Default: 1000.
     #[arg(long, value_name = "NUMBER")]
     pub audit_entries: Option<u32>,
+    /// Be healthy only while the agent can connect to itself through a frontend of its own. Default: false.
+    #[arg(
+        long, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean
+    )]
+    pub self_probe: Option<bool>,
+    /// The IPv4 address of that frontend, which nothing else may have. Default: 198.18.102.49.
+    #[arg(long, value_name = "ADDRESS")]
+    pub self_probe_address: Option<Ipv4Addr>,
+    /// The IPv6 address of that frontend, which nothing else may have. Default: 2001:2::10:249.
+    #[arg(long, value_name = "ADDRESS")]
+    pub self_probe_address_v6: Option<Ipv6Addr>,
+    /// The port of that frontend, and of the agent's server behind it on the node's own address. Default: 10253.
+    #[arg(long, value_name = "PORT")]
+    pub self_probe_port: Option<u16>,
+    /// The pause between two tries. Default: 5s.
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
+    pub self_probe_interval: Option<GoDuration>,
     /// Give the node these addresses, and answer DNS there on port 53, as in 169.254.20.10. Comma-separated. Default: none.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub dns_listen: Option<Vec<IpAddr>>,
@@ -96,6 +114,12 @@ impl TowpathFlags {
         set(&self.iptables_variant, &mut config.iptables_variant);
         set(&self.ipvs_drain_timeout, &mut config.ipvs_drain_timeout);
         set(&self.audit_entries, &mut config.audit_entries);
+        let probe = &mut config.self_probe;
+        set(&self.self_probe, &mut probe.enabled);
+        set(&self.self_probe_address, &mut probe.address);
+        set(&self.self_probe_address_v6, &mut probe.address_v6);
+        set(&self.self_probe_port, &mut probe.port);
+        set(&self.self_probe_interval, &mut probe.interval);
         let dns = &mut config.dns;
         set(&self.dns_listen, &mut dns.listen);
         set(&self.dns_intercept, &mut dns.intercept);
