@@ -17,6 +17,8 @@ pub use service::service;
 use crate::Link;
 
 const STYLE: &str = include_str!("style.css");
+/// The mark, so that no browser asks for one.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M8 2a6 6 0 1 1-4.2 1.8' fill='none' stroke='%230c7f86' stroke-width='3'/%3E%3C/svg%3E";
 const SCRIPT: &str = include_str!("script.js");
 
 /// The header `Content-Security-Policy` of these pages: nothing is loaded from anywhere, and no script or style runs but
@@ -25,7 +27,7 @@ pub fn policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         format!(
             "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; \
-             form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+             img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
             sha256(SCRIPT),
             sha256(STYLE)
         )
@@ -55,6 +57,7 @@ impl Frame<'_> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="referrer" content="no-referrer";
                     title { (self.title) }
+                    link rel="icon" href=(ICON);
                     style { (PreEscaped(STYLE)) }
                 }
                 body {

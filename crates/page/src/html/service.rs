@@ -90,14 +90,14 @@ fn endpoints(at: usize, port: &PortView) -> Markup {
                 caption { (count(port.endpoints.len() + port.more_endpoints, "endpoint")) }
                 thead {
                     tr {
-                        th scope="col" { "Endpoint" } th scope="col" { "State" } th scope="col" { "Where" } th scope="col" { "Hints" }
+                        th scope="col" { "Endpoint" } th scope="col" { "State" } th scope="col" { "Where" } @if hinted(port) { th scope="col" { "Hints" } }
                         th scope="col" { "From the cluster" }
                         @if port.external.is_some() { th scope="col" { "From outside" } }
                         @if port.from_here.is_some() { th scope="col" { "From this node" } }
                     }
                 }
                 tbody {
-                    @for endpoint in &port.endpoints { (endpoint_line(endpoint)) }
+                    @for endpoint in &port.endpoints { (endpoint_line(endpoint, hinted(port))) }
                     @if port.endpoints.is_empty() { tr { td colspan="7" { "No slice of the Service has an endpoint for this port." } } }
                 }
             }
@@ -107,13 +107,17 @@ fn endpoints(at: usize, port: &PortView) -> Markup {
     }
 }
 
-fn endpoint_line(endpoint: &EndpointView) -> Markup {
+fn hinted(port: &PortView) -> bool {
+    port.endpoints.iter().any(|endpoint| !endpoint.hints.is_empty())
+}
+
+fn endpoint_line(endpoint: &EndpointView, hinted: bool) -> Markup {
     html! {
         tr.here[endpoint.local] {
             th.mono scope="row" { (endpoint.address) }
             td data-name="State" { (state(endpoint)) }
             td data-name="Where" { (place(endpoint)) }
-            td data-name="Hints" { (endpoint.hints) }
+            @if hinted { td data-name="Hints" { (endpoint.hints) } }
             td data-name="From the cluster" { (standing(&endpoint.internal)) }
             @if let Some(external) = &endpoint.external { td data-name="From outside" { (standing(external)) } }
             @if let Some(here) = &endpoint.from_here { td data-name="From this node" { (standing(here)) } }

@@ -82,7 +82,7 @@ fn evil_front() -> Front {
 /// The page without our own script and style.
 fn without_ours(page: &str) -> String {
     assert!(page.contains(SCRIPT) && page.contains(STYLE));
-    page.replacen(SCRIPT, "", 1).replacen(STYLE, "", 1)
+    page.replacen(SCRIPT, "", 1).replacen(STYLE, "", 1).replacen(&html! { (ICON) }.into_string(), "", 1)
 }
 
 #[test]

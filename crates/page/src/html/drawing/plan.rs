@@ -67,6 +67,7 @@ impl Plan {
         let frontends = plan.column(0.0, names[0], frontend_boxes(port));
         let limited = port.frontends.iter().take(FRONTENDS).any(|f| f.allowed_sources.is_some());
         let gates = limited.then(|| plan.column(plan.next(), names[1], gate_boxes(port)));
+        plan.align(port, &frontends, gates.as_deref().unwrap_or_default());
         let choices = plan.column(plan.next(), names[2], ways.iter().map(choice_box).collect());
         let (order, ends) = end_boxes(&ways, port);
         let ends = plan.column(plan.next(), names[3], ends);
@@ -94,6 +95,14 @@ impl Plan {
         }
         self.width = x + width + 2.0;
         (start..self.boxes.len()).collect()
+    }
+
+    /// Puts each gate in the row of its frontend, so that no line of another passes behind it.
+    fn align(&mut self, port: &PortView, frontends: &[usize], gates: &[usize]) {
+        let limited = port.frontends.iter().zip(frontends).filter(|(f, _)| f.allowed_sources.is_some());
+        for ((_, frontend), gate) in limited.zip(gates) {
+            self.boxes[*gate].y = self.boxes[*frontend].y;
+        }
     }
 
     fn join(&mut self, from: usize, to: usize, width: f64, dashed: bool) {
@@ -281,8 +290,12 @@ fn end_box(endpoint: &str, ways: &[Way<'_>], port: &PortView) -> Box {
     let known = port.endpoints.iter().find(|e| e.address == endpoint);
     let local = known.is_some_and(|e| e.local);
     let of = |way: &Way<'_>| way.view.shares.iter().find(|s| s.endpoint == endpoint).and_then(|s| s.part);
-    let mut parts: Vec<String> = ways.iter().filter_map(of).map(percent).collect();
-    parts.dedup();
+    let mut parts: Vec<String> = Vec::new();
+    for part in ways.iter().filter_map(of).map(percent) {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
     let mut text = parts.join(" or ");
     let place = if local { Some("this node") } else { known.and_then(|e| e.node.as_deref()) };
     if let Some(place) = place {

@@ -1,0 +1,107 @@
+//! How it looks: pictures to look at, and what can be measured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::Test;
+use crate::cluster::{WEB, shop};
+use crate::place::Place;
+use crate::tab::Tab;
+
+pub(crate) const TESTS: &[Test] = &[("pictures", pictures), ("contrast_and_labels", contrast)];
+
+/// Pages, with a word for the file's name.
+const PAGES: &[(&str, &str)] = &[
+    ("front", "/debug/rules"),
+    ("service", WEB),
+    ("many", "/debug/rules/shop/many"),
+    ("empty", "/debug/rules/shop/lonely"),
+];
+/// Widths of windows: a telephone's, a desk's.
+const WIDTHS: [u32; 2] = [360, 1400];
+
+/// At each width nothing is wider than the window but what scrolls by itself.
+fn pictures() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let directory = directory()?;
+    let mut tab = Tab::blank(&place)?;
+    for scheme in ["light", "dark"] {
+        tab.scheme(scheme)?;
+        for (name, path) in PAGES {
+            for width in WIDTHS {
+                tab.size(width, 900)?;
+                tab.go(path)?;
+                let file = directory.join(format!("{name}-{width}-{scheme}.png"));
+                fs::write(&file, tab.picture()?).with_context(|| format!("writing {}", file.display()))?;
+                let wide = tab.value("document.documentElement.scrollWidth")?.as_u64().unwrap_or(0);
+                ensure!(wide <= u64::from(width), "{path} at {width}: {wide} wide");
+            }
+        }
+    }
+    tab.is_content()
+}
+
+fn directory() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+    let directory = target.join("page");
+    fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+/// Every text against what is behind it (WCAG 2.2: 4.5 to 1); every field has a label, every head of a table its scope, every
+/// drawing its words, ids are unique.
+fn contrast() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let mut tab = Tab::blank(&place)?;
+    for scheme in ["light", "dark"] {
+        tab.scheme(scheme)?;
+        for (_, path) in PAGES {
+            tab.go(path)?;
+            let faint = tab.value(FAINT)?;
+            ensure!(faint.as_array().is_some_and(Vec::is_empty), "{path}, {scheme}: too faint: {faint}");
+            let nameless = tab.value(NAMELESS)?;
+            ensure!(nameless.as_array().is_some_and(Vec::is_empty), "{path}: {nameless}");
+        }
+    }
+    tab.is_content()
+}
+
+const FAINT: &str = r#"(() => {
+  const parts = (color) => color.match(/[\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = parts(color).map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (one) => {
+    for (; one; one = one.parentElement) {
+      const color = getComputedStyle(one).backgroundColor;
+      if (parts(color).length === 3 || parts(color)[3] === 1) return color;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const faint = [];
+  for (const one of document.querySelectorAll('body *:not(script):not(svg):not(svg *)')) {
+    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !one.checkVisibility()) continue;
+    const [a, b] = [light(getComputedStyle(one).color), light(behind(one))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) faint.push(`${one.tagName} ${one.className} ${one.innerText.slice(0, 20)} ${ratio.toFixed(2)}`);
+  }
+  return faint;
+})()"#;
+
+const NAMELESS: &str = r#"(() => {
+  const bad = [];
+  for (const one of document.querySelectorAll('input, select')) if (!one.labels.length) bad.push(`no label: ${one.id}`);
+  for (const one of document.querySelectorAll('th')) if (!one.scope) bad.push(`no scope: ${one.innerText}`);
+  for (const one of document.querySelectorAll('svg')) if (!one.querySelector('title, desc')) bad.push('a drawing without words');
+  for (const one of document.querySelectorAll('button, a')) if (!one.innerText.trim()) bad.push(`no text: ${one.outerHTML}`);
+  const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);
+  for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) bad.push(`twice: ${id}`);
+  if (!document.documentElement.lang) bad.push('no language');
+  if (document.querySelectorAll('h1').length !== 1) bad.push('one h1');
+  return bad;
+})()"#;
