@@ -1,5 +1,8 @@
 //! Questions and answers.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
@@ -17,12 +20,33 @@ pub struct Page {
     /// Headers beside `Content-Type`, `Content-Length`, `Date` and `X-Content-Type-Options: nosniff`, which every
     /// answer has. One that is named here replaces that of every answer.
     pub headers: Vec<(&'static str, String)>,
+    /// Dropped when the answer has been sent, or nobody waits for it any more: so whoever makes large pages knows how many
+    /// are in memory.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// A body, and what lives as long as it.
+struct Body {
+    text: String,
+    _held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 impl Page {
     /// Plain text.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: body.into(), headers: Vec::new() }
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body: body.into(),
+            headers: Vec::new(),
+            held: None,
+        }
     }
 
     /// JSON.
@@ -53,7 +77,8 @@ impl Page {
 
     fn build(self) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
         let response = Response::builder().status(self.status).header(CONTENT_TYPE, self.content_type);
-        let mut response = response.body(Full::new(Bytes::from(self.body)))?;
+        let mut response =
+            response.body(Full::new(Bytes::from_owner(Body { text: self.body, _held: self.held })))?;
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         for (name, value) in self.headers {

@@ -106,4 +106,6 @@ pub(crate) struct Copy {
     pub(crate) problems: Vec<Problem>,
     pub(crate) synced: bool,
     pub(crate) config: ProxyConfig,
+    /// How long the sync thread made copies.
+    pub(crate) took: Duration,
 }

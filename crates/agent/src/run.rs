@@ -22,7 +22,7 @@ use crate::board::Board;
 use crate::cli::RunArgs;
 use crate::compare::Comparer;
 use crate::connections::FlowDesk;
-use crate::debug::{DebugPages, HealthPages, LastTold};
+use crate::debug::{DebugPages, HealthPages, Large, LastTold};
 use crate::dns::{Dns, Prepared};
 use crate::driver::Driver;
 use crate::events::Events;
@@ -179,7 +179,7 @@ impl Agent {
             asker,
             dns: dns.clone(),
             api: status_api,
-            turn: Mutex::new(()),
+            large: Large::default(),
             last_told: LastTold::default(),
         };
         let listeners = Listeners {

@@ -464,13 +464,16 @@ impl SyncLoop {
     }
 
     fn answer(&self, reply: &SyncSender<Copy>) {
-        let copy = Copy {
+        let started = Instant::now();
+        let mut copy = Copy {
             store: self.engine.store().clone(),
             rules: self.engine.rules(None),
             problems: self.engine.problems(),
             synced: self.settled(),
             config: self.engine.config().clone(),
+            took: Duration::ZERO,
         };
+        copy.took = started.elapsed();
         let _ = reply.send(copy);
     }
 }

@@ -10,6 +10,10 @@ pub const MAX_ENDPOINTS: usize = 1_000;
 pub const PORTS: usize = 40;
 /// Bytes of rules that are shown.
 pub const RULES: usize = 256 * 1024;
+/// Changes that are shown.
+pub const CHANGES: usize = 8;
+/// Kernel objects of one change that are shown.
+pub const CHANGED: usize = 10;
 /// Lines of a difference that are shown.
 pub const DIFFERENCE: usize = 200;
 
@@ -44,8 +48,56 @@ pub struct ServiceView {
     pub more_ports: usize,
     /// What it became in the kernel.
     pub rules: RulesText,
+    /// The last changes of it that this node took in, the newest first; at most [`CHANGES`].
+    pub changes: Vec<ChangeView>,
+    /// Its live connections, if they were asked for.
+    pub connections: Option<ConnectionsView>,
     /// How the kernel differs from that, if it was asked for.
     pub difference: Option<Difference>,
+}
+
+/// What a sync did for a Service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeView {
+    /// When the kernel had it, in UTC.
+    pub at: String,
+    /// Objects that changed, each with how long it took from when towpath had read it to the kernel's commit.
+    pub objects: Vec<String>,
+    /// Kernel objects written, of all Services of that sync.
+    pub writes: usize,
+    /// Some of these; at most [`CHANGED`].
+    pub lines: Vec<String>,
+    /// Why the kernel did not take it, if so.
+    pub error: Option<String>,
+}
+
+/// Live connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionsView {
+    /// By endpoint, those with most first; at most [`ENDPOINTS`].
+    pub endpoints: Vec<LoadView>,
+    /// What a reader should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Connections to one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadView {
+    /// Address and port.
+    pub endpoint: String,
+    /// All that the kernel remembers.
+    pub connections: u64,
+    /// Of these, those that the endpoint has not answered yet.
+    pub opening: u64,
+    /// Of these, those in use.
+    pub established: u64,
+    /// Of these, those that have ended, or are about to.
+    pub closing: u64,
+    /// Bytes in both directions, where the kernel counts them.
+    pub bytes: Option<u64>,
 }
 
 /// One thing that a Service asks for.

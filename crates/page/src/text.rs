@@ -52,6 +52,7 @@ pub fn service(view: &ServiceView) -> String {
     if view.more_ports > 0 {
         let _ = writeln!(out, "\nand {} more ports", view.more_ports);
     }
+    changes(&mut out, view);
     let _ = writeln!(out, "\nin the kernel: {} objects\n{}", view.rules.objects, view.rules.text);
     if let Some(difference) = &view.difference {
         match &difference.error {
@@ -63,6 +64,24 @@ pub fn service(view: &ServiceView) -> String {
         }
     }
     out
+}
+
+fn changes(out: &mut String, view: &ServiceView) {
+    for change in &view.changes {
+        let error =
+            change.error.as_ref().map(|error| format!(", refused: {}", line(error))).unwrap_or_default();
+        let _ = writeln!(out, "\n{}: {} kernel objects{error}", change.at, change.writes);
+        for text in change.objects.iter().chain(&change.lines) {
+            let _ = writeln!(out, "  {}", line(text));
+        }
+    }
+    for one in view.connections.iter().flat_map(|found| &found.endpoints) {
+        let _ = writeln!(
+            out,
+            "{}: {} connections, {} in use, {} not answered, {} ending",
+            one.endpoint, one.connections, one.established, one.opening, one.closing
+        );
+    }
 }
 
 /// Control characters of others' words cannot play with the terminal, nor make lines of their own.

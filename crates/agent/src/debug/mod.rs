@@ -5,11 +5,13 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 mod flows;
 mod front;
+mod large;
 mod rules;
 mod service;
 pub(crate) mod status;
 
 pub(crate) use flows::PATH as FLOWS;
+pub(crate) use large::Large;
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,11 +110,6 @@ fn lock(last: &LastTold) -> MutexGuard<'_, front::Told> {
     last.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Somebody else has the turn.
-fn busy() -> Page {
-    Page::text(503, "this page is being made for somebody else; ask again\n").with("Retry-After", "1")
-}
-
 /// `/metrics`, `/proxyMode`, `/configz`, `/debug/rules`.
 pub(crate) struct DebugPages {
     pub(crate) board: Arc<Board>,
@@ -127,8 +124,8 @@ pub(crate) struct DebugPages {
     pub(crate) dns: Option<Arc<Dns>>,
     /// Of the API server, where there is one.
     pub(crate) api: Option<Arc<Stats>>,
-    /// One large page at a time.
-    pub(crate) turn: Mutex<()>,
+    /// Whole rulesets.
+    pub(crate) large: Large,
     /// What the sync thread said last, for when it does not.
     pub(crate) last_told: LastTold,
 }

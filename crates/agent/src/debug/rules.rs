@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use admin::{Format, Page, PageRequest};
 use resolve::resolve;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::DebugPages;
 use crate::board::Copy;
@@ -27,13 +27,15 @@ impl DebugPages {
             return self.front(request, format);
         }
         let query = &*request.query;
-        let Ok(_turn) = self.turn.try_lock() else {
-            return super::busy();
+        let mut turn = match self.large.turn() {
+            Ok(turn) => turn,
+            Err(page) => return page,
         };
         let has = |wanted: &str| query.split('&').any(|pair| pair == wanted);
         let Some(mut copy) = self.copy() else {
             return Page::text(503, "the sync thread does not answer; see /livez and the log\n");
         };
+        turn.took(copy.took);
         let diff = if has("diff=1") {
             match copy.rules.difference() {
                 Ok(lines) => Some(lines),
@@ -42,11 +44,12 @@ impl DebugPages {
         } else {
             None
         };
-        if format == Format::Json {
-            Page::json(200, self.json(&copy, diff).to_string())
+        let page = if format == Format::Json {
+            Page::json(200, self.json(&copy, diff))
         } else {
             Page::text(200, self.text(&copy, diff))
-        }
+        };
+        Page { held: Some(self.large.body()), ..page }
     }
 
     fn copy(&self) -> Option<Copy> {
@@ -94,7 +97,7 @@ impl DebugPages {
         out + &copy.rules.render()
     }
 
-    fn json(&self, copy: &Copy, diff: Option<Vec<String>>) -> Json {
+    fn json(&self, copy: &Copy, diff: Option<Vec<String>>) -> String {
         let state = self.board.state().clone();
         let mut page = json!({
             "node": &**copy.store.node_name(),
@@ -107,25 +110,34 @@ impl DebugPages {
             "leftovers": state.leftovers,
             "configError": state.config_error,
             "problems": copy.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "services": services(copy),
         });
         if let Some(lines) = diff {
             page["diff"] = json!(lines);
         }
-        page
+        // Services are written one by one: as values all together they would take several times their text.
+        let mut text = page.to_string();
+        text.pop();
+        text += ",\"services\":[";
+        services(copy, &mut text);
+        text + "]}"
     }
 }
 
 /// Per Service what it became.
-fn services(copy: &Copy) -> Json {
+fn services(copy: &Copy, text: &mut String) {
     let mut names: Vec<_> = copy.store.entries().map(|(name, _)| name.clone()).collect();
     names.sort_unstable();
-    let each = names.into_iter().filter_map(|name| {
+    let start = text.len();
+    for name in names {
         let routes = resolve(&copy.store, &copy.config, &name).routes;
+        if routes.is_empty() {
+            continue;
+        }
         let objects: Vec<String> = routes.iter().flat_map(|route| copy.rules.objects_of(route)).collect();
         let routes: Vec<RouteView> = routes.iter().map(RouteView::new).collect();
-        (!routes.is_empty())
-            .then(|| json!({ "service": name.to_string(), "routes": routes, "objects": objects }))
-    });
-    Json::Array(each.collect())
+        if text.len() > start {
+            text.push(',');
+        }
+        *text += &json!({ "service": name.to_string(), "routes": routes, "objects": objects }).to_string();
+    }
 }

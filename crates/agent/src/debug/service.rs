@@ -1,5 +1,6 @@
 //! `/debug/rules/NAMESPACE/NAME`: one Service.
 
+mod more;
 mod view;
 
 use std::sync::Arc;
@@ -77,28 +78,27 @@ impl DebugPages {
         let Some(name) = service_name(path) else { return missing() };
         let endpoints = request.value("endpoints").and_then(|text| text.parse().ok());
         let endpoints = endpoints.unwrap_or(ENDPOINTS).min(MAX_ENDPOINTS);
-        let mut found = match self.asker.ask(move |seen| Found::new(seen, &name, endpoints)) {
+        let asked = name.clone();
+        let found = match self.asker.ask(move |seen| Found::new(seen, &asked, endpoints)) {
             Ok(Some(found)) => found,
             Ok(None) => return missing(),
             Err(error) => return Page::text(503, format!("{error}\n")),
         };
         let difference = match request.value("diff").as_deref() {
-            Some("1") => match self.difference(&mut found) {
-                Ok(difference) => Some(difference),
-                Err(page) => return page,
-            },
+            Some("1") => Some(self.difference(&name)),
             _ => None,
         };
-        answer(&ServiceView { difference, ..view::service(&found) }, format)
+        let flows = request.value("flows").as_deref() == Some("1");
+        let connections = flows.then(|| self.connections(&name));
+        let changes = self.changes(&name);
+        answer(&ServiceView { difference, connections, changes, ..view::service(&found) }, format)
     }
 
-    /// Reads the kernel: one page at a time.
-    fn difference(&self, found: &mut Found) -> Result<Difference, Page> {
-        let Ok(_turn) = self.turn.try_lock() else { return Err(super::busy()) };
-        Ok(match found.rules.difference() {
-            Ok(lines) => Difference::new(lines),
+    fn difference(&self, name: &NamespacedName) -> Difference {
+        match self.comparer.compare(Some(std::slice::from_ref(name))) {
+            Ok(found) => Difference::new(found.differences.iter().map(ToString::to_string).collect()),
             Err(error) => Difference { error: Some(error.to_string()), ..Difference::default() },
-        })
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{Frame, count, drawing, follow, said};
-use crate::{Difference, EndpointView, Link, PortView, ServiceView, StandingView, WayView};
+use super::{Frame, count, drawing, follow, grouped, said};
+use crate::{
+    ChangeView, Difference, EndpointView, Link, LoadView, PortView, ServiceView, StandingView, WayView,
+};
 
 /// The page. `links` lead to other pages.
 pub fn service(view: &ServiceView, links: &[Link], version: &str) -> String {
@@ -20,6 +22,8 @@ pub fn service(view: &ServiceView, links: &[Link], version: &str) -> String {
         (said())
         div id="service" data-live { (head(view)) @for (at, port) in view.ports.iter().enumerate() { (port_section(at, view.mode, port)) } (more_ports(view)) }
         (explain(view))
+        (connections(view))
+        (changes(view))
         (rules(view))
     })
 }
@@ -176,6 +180,69 @@ fn explain(view: &ServiceView) -> Markup {
             div.wide { label for="to" { "To (address:port/protocol)" } input type="text" id="to" name="to" required value=[target]; }
             button type="submit" { "Explain" }
         }
+    }
+}
+
+fn connections(view: &ServiceView) -> Markup {
+    html! {
+        h2 id="connections" { "Connections now" }
+        div id="flows" data-live {
+            @match &view.connections {
+                None => { p { a href="?flows=1#connections" { "Count its connections" } } },
+                Some(found) => {
+                    @for note in &found.notes { p.soft { (note) } }
+                    @if found.endpoints.is_empty() { p { "None." } } @else { (load(&found.endpoints)) }
+                    p { a href={ "/debug/flows?service=" (view.namespace) "/" (view.name) } { "Each of them" } }
+                },
+            }
+        }
+    }
+}
+
+fn load(endpoints: &[LoadView]) -> Markup {
+    html! {
+        table.stack {
+            thead {
+                tr {
+                    th scope="col" { "Endpoint" } th scope="col" { "Connections" } th scope="col" { "In use" }
+                    th scope="col" { "Not answered" } th scope="col" { "Ending" } th scope="col" { "Bytes" }
+                }
+            }
+            tbody {
+                @for one in endpoints {
+                    tr {
+                        th.mono scope="row" { (one.endpoint) }
+                        td.number data-name="Connections" { (grouped(one.connections)) }
+                        td.number data-name="In use" { (grouped(one.established)) }
+                        td.number data-name="Not answered" { (grouped(one.opening)) }
+                        td.number data-name="Ending" { (grouped(one.closing)) }
+                        td.number data-name="Bytes" { @if let Some(bytes) = one.bytes { (grouped(bytes)) } @else { span.soft { "not counted" } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn changes(view: &ServiceView) -> Markup {
+    html! {
+        h2 id="changes" { "Last changes" }
+        div id="history" data-live {
+            @if view.changes.is_empty() { p { "None is remembered." } }
+            ul.notes.calm { @for change in &view.changes { li { (one_change(change)) } } }
+            @if !view.changes.is_empty() {
+                p { a href={ "/debug/audit?service=" (view.namespace) "/" (view.name) } { "More of them" } }
+            }
+        }
+    }
+}
+
+fn one_change(change: &ChangeView) -> Markup {
+    html! {
+        span.mono { (change.at) } " " (count(change.writes, "kernel object"))
+        @if let Some(error) = &change.error { ": " span.bad { "refused" } ", " (error) }
+        @for object in &change.objects { br; (object) }
+        @if !change.lines.is_empty() { pre { (change.lines.join("\n")) } }
     }
 }
 

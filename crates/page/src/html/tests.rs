@@ -52,6 +52,17 @@ fn view() -> ServiceView {
         problems: vec![evil()],
         ports: vec![port],
         rules: RulesText::new(&[evil()]),
+        changes: vec![ChangeView {
+            at: evil(),
+            objects: vec![evil()],
+            writes: 1,
+            lines: vec![evil()],
+            error: Some(evil()),
+        }],
+        connections: Some(ConnectionsView {
+            endpoints: vec![LoadView { endpoint: evil(), ..LoadView::default() }],
+            notes: vec![evil()],
+        }),
         difference: Some(Difference { total: 1, lines: vec![evil()], error: None }),
         ..ServiceView::default()
     }

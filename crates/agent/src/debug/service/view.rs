@@ -26,7 +26,7 @@ pub(super) fn service(found: &Found) -> ServiceView {
         ports: ports.map(|(route, roster)| port(found, route, roster)).collect(),
         more_ports: found.resolved.routes.len().saturating_sub(PORTS),
         rules: RulesText::new(&found.rules.lines()),
-        difference: None,
+        ..ServiceView::default()
     }
 }
 
