@@ -127,7 +127,7 @@ fn health_pages() -> Result<()> {
 }
 
 /// Waits for the Event with this reason.
-fn event(stage: &Stage, reason: &str) -> Result<Value> {
+pub(crate) fn event(stage: &Stage, reason: &str) -> Result<Value> {
     let server = &stage.cluster()?.server;
     let found = || server.store().list("events").into_iter().find(|event| event["reason"] == reason);
     wait::until(&format!("an Event {reason}"), PATIENCE, || Ok(found()))

@@ -116,6 +116,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("drain", drain::TESTS),
     ("lifecycle", lifecycle::TESTS),
     ("tamper", tamper::TESTS),
+    ("tamper", tamper::busy::TESTS),
     ("audit", audit::TESTS),
     ("self-probe", self_probe::TESTS),
     ("audit", audit::REPAIRS),

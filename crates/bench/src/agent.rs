@@ -73,7 +73,8 @@ fn slice_path(manifests: &Path, n: u32) -> PathBuf {
     manifests.join(format!("slice-{n:03}.json"))
 }
 
-fn write_cluster(dir: &Path, size: Size) -> Result<()> {
+/// Writes manifests of a cluster.
+pub(crate) fn write_cluster(dir: &Path, size: Size) -> Result<()> {
     let changing = CHANGING.min(size.services);
     for n in 0..changing {
         write_json(&slice_path(dir, n), &data::slice_json(n, 0..size.endpoints))?;
@@ -99,7 +100,7 @@ fn write_json(path: &Path, value: &Value) -> Result<()> {
 }
 
 /// Starts one on manifests and waits until it says that it is synced.
-fn start<'a>(namespace: &'a NetNs, manifests: &Path) -> Result<Agent<'a>> {
+pub(crate) fn start<'a>(namespace: &'a NetNs, manifests: &Path) -> Result<Agent<'a>> {
     let path = manifests.to_string_lossy();
     let agent = Agent::spawn(namespace, &["--cluster-cidr", "20.0.0.0/8", "--manifests", &*path])?;
     agent.await_sync()?;

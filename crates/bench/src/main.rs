@@ -14,6 +14,7 @@ mod load;
 mod process;
 mod raw;
 mod stats;
+mod tamper;
 mod vips;
 mod walk;
 
@@ -72,6 +73,8 @@ enum What {
     Agent,
     /// `towpath run` on an API server: start, memory, relist, latency.
     Api,
+    /// `towpath run` while others change our tables, or commit a lot; only where it is asked for.
+    Tamper,
     /// A new connection through a VIP.
     Connect,
     /// VIPs as addresses of a dummy link and as local routes; only where it is asked for.
@@ -109,6 +112,7 @@ fn main() -> Result<()> {
             What::Load | What::Change => rules(what, size, &bench)?,
             What::Agent => agent::measure(size, bench.changes)?,
             What::Api => api::measure(size, bench.repetitions, bench.changes)?,
+            What::Tamper => tamper::measure(size, bench.repetitions)?,
             What::Connect => connect::measure(size)?,
             What::Vips => vips::measure(bench.services, bench.repetitions)?,
             What::Dns { part, seconds } => {

@@ -12,30 +12,27 @@ use crate::rule::octets;
 
 /// An element of one of our sets as the kernel shall have it.
 pub fn kernel_element(set: SetId, key: &ElementKey, value: &Value) -> Element {
-    match (set, key) {
-        (SetId::Hairpin, ElementKey::Vip(endpoint)) => encode_hairpin(endpoint),
-        _ => encode(key, value),
-    }
+    let (start, key_end) = key_bytes(set, key);
+    Element { key: start, key_end, data: data(value) }
 }
 
-/// The element that the kernel shall have.
-fn encode(key: &ElementKey, value: &Value) -> Element {
-    let (start, key_end) = key_bytes(key);
-    let data = match value {
+fn data(value: &Value) -> ElementData {
+    match value {
         Value::Member | Value::Definition(_) => ElementData::None,
         Value::Verdict(Target::Drop) => ElementData::Verdict(Verdict::Drop),
         Value::Verdict(Target::Goto(chain)) => ElementData::Verdict(Verdict::Goto(chain.to_string())),
         Value::Endpoint(endpoint) => {
             ElementData::Value(Bytes::default().addr(endpoint.ip).port(endpoint.port).0)
         }
-    };
-    Element { key: start, key_end, data }
+    }
 }
 
-fn key_bytes(key: &ElementKey) -> (Vec<u8>, Option<Vec<u8>>) {
+/// The first and, for prefixes, the last key of an element as the kernel has it.
+pub fn key_bytes(set: SetId, key: &ElementKey) -> (Vec<u8>, Option<Vec<u8>>) {
     let vip = |v: &VipKey| Bytes::default().addr(v.ip).protocol(v.protocol).port(v.port);
     let port = |p: &PortKey| Bytes::default().protocol(p.protocol).port(p.port);
     match key {
+        ElementKey::Vip(endpoint) if set == SetId::Hairpin => (hairpin_key(endpoint), None),
         ElementKey::Addr(ip) => (Bytes::default().addr(*ip).0, None),
         ElementKey::Vip(v) => (vip(v).0, None),
         ElementKey::Port(p) => (port(p).0, None),
@@ -131,11 +128,10 @@ pub fn decode_affinity(family: IpFamily, element: &Element) -> Option<(VipKey, E
     Some((vip, EndpointAddr { ip: data.addr()?, port: data.port()? }))
 }
 
-/// The element of the hairpin set for an endpoint: the connection's source is the endpoint itself.
-fn encode_hairpin(endpoint: &VipKey) -> Element {
+/// The key in the hairpin set for an endpoint: the connection's source is the endpoint itself.
+fn hairpin_key(endpoint: &VipKey) -> Vec<u8> {
     let bytes = Bytes::default().addr(endpoint.ip).addr(endpoint.ip);
-    let key = bytes.protocol(endpoint.protocol).port(endpoint.port).0;
-    Element { key, key_end: None, data: ElementData::None }
+    bytes.protocol(endpoint.protocol).port(endpoint.port).0
 }
 
 /// The prefix from its first and last address.

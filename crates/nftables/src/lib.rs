@@ -35,6 +35,7 @@ mod resets;
 mod rule;
 mod sets;
 mod slots;
+mod some;
 mod style;
 mod text;
 mod userdata;
@@ -42,7 +43,7 @@ mod userdata;
 pub use codec::kernel_element;
 pub use ids::{ChainId, Pick, SetId, TABLE};
 pub use layout::Layout;
-pub use objects::{ElementKey, Key, PortKey, Target, Value, VipKey};
+pub use objects::{ElementKey, Key, PortKey, Stray, Target, Value, VipKey};
 pub use probe::{Missing, probe, probe_as};
 pub use resets::{Connection, DRAIN_TABLE, MOST_RESETS, RESET_FOR, Resets, remove_resets};
 pub use style::Style;
@@ -54,7 +55,7 @@ use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal};
 use model::{FrontendKey, IpFamily};
 use netlink::{NetlinkError, Socket, nft};
 use resolve::Route;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::affinity::{Losses, StickyFrontends};
 
@@ -306,6 +307,17 @@ impl Operate for Nftables {
         let of = |family: IpFamily| &by_family[usize::from(family == IpFamily::V6)];
         let layouts = self.layouts.iter().filter(|layout| !of(layout.family).is_empty());
         layouts.map(|layout| text::table(layout, of(layout.family))).collect::<Vec<_>>().join("\n")
+    }
+
+    fn observe_some(&mut self, keys: &FxHashSet<Key>) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        if keys.len() > some::MOST {
+            let mut all = self.observe()?;
+            all.retain(|key, _| keys.contains(key));
+            return Ok(all);
+        }
+        let style = self.style;
+        let found = self.kernel().and_then(|socket| some::observe_some(socket, style, keys));
+        found.map_err(|e| failed("cannot read objects from the kernel", e))
     }
 
     fn touched_by_others(&mut self) -> bool {

@@ -66,7 +66,7 @@ pub fn virtual_servers(socket: &mut Socket, family: IpFamily) -> Result<Vec<VipK
 }
 
 /// Where we need no user data, what `nft` leaves there for itself is no difference.
-fn without_remarks(id: SetId, spec: &mut SetSpec, family: IpFamily) {
+pub fn without_remarks(id: SetId, spec: &mut SetSpec, family: IpFamily) {
     if set_spec(id, family).userdata.is_empty() {
         spec.userdata.clear();
     }

@@ -122,7 +122,7 @@ impl DebugPages {
             writes: metrics.writes.get(),
             last_sync: state.last_sync.as_ref().map(sync_view),
             repaired: metrics.drift.get(),
-            last_repair: None,
+            last_repair: state.last_repair.as_ref().map(|last| format!("{}: {last}", rfc3339(last.at))),
             troubles,
             problems: told.problems.clone(),
             links: LINKS.to_vec(),

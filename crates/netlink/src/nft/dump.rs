@@ -52,17 +52,23 @@ pub fn chains(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<Ch
 
 /// Rules of one table, in their order within each chain.
 pub fn rules(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<RuleInfo>, NetlinkError> {
-    collect(
-        socket,
-        Message::GetRule,
-        family,
-        |b| b.put_str(1, table),
-        |attrs| {
-            let chain = attrs.text(2).filter(|_| attrs.text(1) == Some(table))?.to_owned();
-            let exprs = attrs.find(4).map_or(Attrs(&[]), |a| a.nested());
-            Some(RuleInfo { chain, exprs: exprs.filter_map(Expr::decode).collect() })
-        },
-    )
+    collect(socket, Message::GetRule, family, |b| b.put_str(1, table), |attrs| decode_rule(attrs, table))
+}
+
+/// Rules of one chain, in their order; none if there is no such chain. The kernel finds the chain at once.
+pub fn rules_of(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    chain: &str,
+) -> Result<Vec<RuleInfo>, NetlinkError> {
+    let request = |b: &mut Buffer| {
+        b.put_str(1, table);
+        b.put_str(2, chain);
+    };
+    // An old kernel does not know the filter.
+    let of_chain = |attrs: Attrs<'_>| decode_rule(attrs, table).filter(|rule| rule.chain == chain);
+    collect(socket, Message::GetRule, family, request, of_chain)
 }
 
 /// Named sets and maps of one table.
@@ -94,7 +100,13 @@ pub fn elements(
     Ok(lists.into_iter().flatten().collect())
 }
 
-fn decode_chain(attrs: Attrs<'_>) -> Option<ChainInfo> {
+fn decode_rule(attrs: Attrs<'_>, table: &str) -> Option<RuleInfo> {
+    let chain = attrs.text(2).filter(|_| attrs.text(1) == Some(table))?.to_owned();
+    let exprs = attrs.find(4).map_or(Attrs(&[]), |a| a.nested());
+    Some(RuleInfo { chain, exprs: exprs.filter_map(Expr::decode).collect() })
+}
+
+pub(super) fn decode_chain(attrs: Attrs<'_>) -> Option<ChainInfo> {
     let hook = attrs.find(4).and_then(|hook| {
         let hook = hook.nested();
         Some((hook.number(1)?, hook.number(2)? as i32, attrs.text(7)?.to_owned()))
