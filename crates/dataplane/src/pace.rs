@@ -13,12 +13,28 @@ pub struct Pace {
     saved: Duration,
     debt: Duration,
     at: Option<Instant>,
+    /// What may be owed at most.
+    most_owed: Duration,
 }
 
 impl Pace {
     /// One part in `share` (at least 1) of the time, with at most `most` saved; at first that much is.
     pub fn new(share: u32, most: Duration) -> Self {
-        Self { share: share.max(1), most, saved: most, debt: Duration::ZERO, at: None }
+        Self {
+            share: share.max(1),
+            most,
+            saved: most,
+            debt: Duration::ZERO,
+            at: None,
+            most_owed: Duration::MAX,
+        }
+    }
+
+    /// It is done this long after the last time at the latest, whatever it costs: on a machine that stands still at times, the
+    /// time that it took is no measure.
+    #[must_use]
+    pub fn waiting_at_most(self, longest: Duration) -> Self {
+        Self { most_owed: longest / self.share, ..self }
     }
 
     /// Whether it may be done now: nothing is owed.
@@ -30,7 +46,7 @@ impl Pace {
     /// It was done, and cost so much.
     pub fn spent(&mut self, now: Instant, cost: Duration) {
         self.earn(now);
-        self.debt += cost.saturating_sub(self.saved);
+        self.debt = (self.debt + cost.saturating_sub(self.saved)).min(self.most_owed);
         self.saved = self.saved.saturating_sub(cost);
     }
 
@@ -86,5 +102,15 @@ mod tests {
             assert!(pace.allows(now), "{tick}");
             pace.spent(now, 2 * MS);
         }
+    }
+
+    #[test]
+    fn nothing_is_put_off_for_longer_than_it_may_be() {
+        let (start, mut pace) = (Instant::now(), Pace::new(200, Duration::ZERO).waiting_at_most(2_000 * MS));
+        for _ in 0..3 {
+            pace.spent(start, 500 * MS);
+        }
+        assert!(!pace.allows(start + 1_999 * MS));
+        assert!(pace.allows(start + 2_000 * MS));
     }
 }

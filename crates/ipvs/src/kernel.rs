@@ -14,6 +14,8 @@ use crate::servers::Servers;
 const SHARE: u32 = 200;
 /// What may be saved for several looks at once.
 const SAVED: Duration = Duration::from_millis(20);
+/// A look is never put off for longer.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Sockets to IPVS and to routes.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl Kernel {
         let routes = route::open()?;
         let watch = RouteWatch::open(&routes)?;
         let servers = socket.map(|socket| Servers::new(socket, patience));
-        let pace = Pace::new(SHARE, SAVED);
+        let pace = Pace::new(SHARE, SAVED).waiting_at_most(LONGEST);
         Ok(Self { servers, routes, watch, all: pace, some: pace, touched: false })
     }
 
