@@ -21,6 +21,8 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("bytes_are_counted_by_endpoint", bytes),
     Test::new("an_endpoint_that_is_gone_is_called_so", gone),
     Test::new("what_cannot_be_asked_is_refused", refused),
+    Test::new("connections_and_bytes_are_metrics", metrics),
+    Test::new("top_shows_who_is_busy", top),
 ];
 
 const SCENE: &str = "
@@ -210,12 +212,14 @@ fn bytes() -> Result<()> {
         for _ in 0..10 {
             held.talk()?;
         }
-        stage.soon("the bytes to be shown", |stage| {
-            let after = of(&flows(stage, "service=ns/held")?)?;
+        let mut after = before;
+        // The list of before is shown again for twenty times what it has cost.
+        let shown = wait::until("the bytes to be shown", SOON, || {
+            after = of(&flows(stage, "service=ns/held")?)?;
             // Each time a packet of 53 bytes or more each way.
-            ensure!(after.0 >= before.0 + 530 && after.1 >= before.1 + 530, "{before:?} {after:?}");
-            Ok(())
-        })
+            Ok((after.0 >= before.0 + 530 && after.1 >= before.1 + 530).then_some(()))
+        });
+        shown.with_context(|| format!("{before:?}, then {after:?}"))
     })
 }
 
@@ -251,5 +255,103 @@ fn refused() -> Result<()> {
         let error = String::from_utf8(output.stderr)?;
         ensure!(!output.status.success() && error.contains("there is no Service ns/nobody"), "{error}");
         Ok(())
+    })
+}
+
+/// Has the program look every two seconds for a while. The first answer waits for two looks.
+fn look(stage: &Stage) -> Result<()> {
+    wait::until("the busiest Services", SOON, || {
+        let answer = http::get(stage.node(), METRICS, "/debug/top")?;
+        Ok(answer.filter(|answer| answer.status == 200).map(drop))
+    })
+}
+
+/// Opens so many UDP flows to ns/dns and forgets them in the kernel, so that each ends.
+fn come_and_go(stage: &Stage, count: usize) -> Result<()> {
+    let talks = (0..count).map(|_| talk(stage, CLIENT, "10.96.0.10:53", "")).collect::<Result<Vec<_>>>()?;
+    ensure!(talks.len() == count);
+    let forgotten = stage.node().run(|| {
+        std::process::Command::new("conntrack").args(["-D", "-p", "udp", "-d", "10.96.0.10"]).output()
+    })??;
+    ensure!(forgotten.status.success(), "{}", String::from_utf8_lossy(&forgotten.stderr));
+    Ok(())
+}
+
+/// A metric that has these words in its labels.
+fn metric(stage: &Stage, name: &str, labels: &str) -> Result<u64> {
+    let page = stage.page("/metrics")?;
+    let line = page.lines().find(|line| line.starts_with(&format!("{name}{{")) && line.contains(labels));
+    let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    value.map(|value| value as u64).with_context(|| format!("no {name} with {labels}"))
+}
+
+const WEB: &str = "service=\"dns\"";
+
+fn metrics() -> Result<()> {
+    let mut stage = held::plan(Plan::new(SCENE)?.outside(&[CLIENT])?)?.build()?;
+    stage.add_flags(&["--service-metrics", "--service-metrics-max-services=1"]);
+    stage.start()?;
+    stage.play(|stage| {
+        let holders = Holders::listen(stage)?;
+        // While somebody looks the counters follow within seconds; the first look only says what was there before.
+        look(stage)?;
+        let page = stage.page("/metrics")?;
+        ensure!(page.contains("service=\"other\"") && !page.contains(WEB), "{page}");
+        come_and_go(stage, 5)?;
+        counted(stage, WEB, (5, 0))?;
+        come_and_go(stage, 3)?;
+        let _held = holders.open_many(stage, CLIENT, HELD, 4)?;
+        let _open = talk(stage, CLIENT, "10.96.0.10:53", "")?;
+        counted(stage, WEB, (9, 1))?;
+        // There is room for one Service only.
+        counted(stage, "service=\"other\"", (4, 4))?;
+        // A question of 18 bytes in a datagram each, and an answer.
+        ensure!(metric(stage, "towpath_service_bytes_in_total", WEB)? >= 9 * 46);
+        ensure!(metric(stage, "towpath_service_bytes_out_total", WEB)? >= 9 * 40);
+        let each = HOLDERS.iter().map(|at| metric(stage, "towpath_endpoint_connections", at).unwrap_or(0));
+        ensure!(each.sum::<u64>() == 4, "of endpoints: {}", stage.page("/metrics")?);
+        Ok(())
+    })
+}
+
+/// Waits until a Service has had and has so many connections.
+fn counted(stage: &Stage, labels: &str, (opened, live): (u64, u64)) -> Result<()> {
+    let mut last = (0, 0);
+    let done = wait::until("the connections to be counted", SOON, || {
+        look(stage)?;
+        let now = metric(stage, "towpath_service_connections_opened_total", labels).unwrap_or(0);
+        last = (now, metric(stage, "towpath_service_connections", labels).unwrap_or(0));
+        ensure!(last.0 <= opened, "{labels}: {last:?}, want {:?}", (opened, live));
+        Ok((last == (opened, live)).then_some(()))
+    });
+    done.with_context(|| format!("{labels}: {last:?}, want {:?}", (opened, live)))
+}
+
+fn top() -> Result<()> {
+    let mut stage = held::plan(Plan::new(SCENE)?.outside(&[CLIENT])?)?.build()?;
+    stage.node().set_sysctls(&[("netfilter/nf_conntrack_acct", "1")])?;
+    stage.start()?;
+    stage.play(|stage| {
+        let holders = Holders::listen(stage)?;
+        let _held = holders.open_many(stage, CLIENT, HELD, 2)?;
+        let page = stage.page("/metrics")?;
+        ensure!(!page.contains("towpath_service_connections"), "nobody has asked for them: {page}");
+        let show = |args: &[&str]| -> Result<String> {
+            let output = stage.run_program(&[&["top", "--once"], args].concat())?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Ok(String::from_utf8(output.stdout)?)
+        };
+        let text = show(&["--sort", "live"])?;
+        let line = text.lines().find(|line| line.starts_with("ns/held"));
+        ensure!(line.is_some_and(|line| line.split_whitespace().nth(2) == Some("2")), "{text}");
+        ensure!(!text.contains('\x1b'), "colours where there is no terminal: {text:?}");
+        wait::until("new connections to be shown", SOON, || {
+            come_and_go(stage, 4)?;
+            let view: Value = serde_json::from_str(&show(&["-o", "json", "--limit", "1"])?)?;
+            let first = &view["services"][0];
+            let is_busy = first["service"] == "ns/dns" && first["newPerSecond"].as_f64() > Some(0.0);
+            let carries = first["bytesInPerSecond"].as_f64() > Some(0.0);
+            Ok((is_busy && carries).then_some(()))
+        })
     })
 }

@@ -11,15 +11,18 @@ use sources::kubernetes::Stats;
 use crate::audit::Trail;
 use crate::health::Health;
 use crate::listing::Listing;
-use crate::metrics::{Api, Metrics};
+use crate::metrics::{Api, Counted, Metrics};
 use crate::repair::Repair;
 use crate::rules_view::RulesView;
+use crate::traffic::Traffic;
 
 /// The board. One for the process.
 #[derive(Debug)]
 pub(crate) struct Board {
     state: Mutex<State>,
     pub(crate) metrics: Metrics,
+    /// Connections and bytes by Service, where somebody wants to know.
+    pub(crate) traffic: Arc<Traffic>,
     /// Every Service, in a line.
     pub(crate) listing: Listing,
     /// The last changes.
@@ -72,6 +75,8 @@ impl Board {
     /// `dns`: figures of the DNS server.
     pub(crate) fn new(late: Duration, api: Option<Arc<Stats>>, dns: Option<Box<dyn Collector>>) -> Arc<Self> {
         let mut metrics = Metrics::new();
+        let traffic = Arc::<Traffic>::default();
+        metrics.add(Box::new(Counted(Arc::clone(&traffic))));
         if let Some(dns) = dns {
             metrics.add_dns(dns);
         }
@@ -81,7 +86,7 @@ impl Board {
         let started = Some(SystemTime::now());
         let state = State { health: Health::new(late), started, ..State::default() };
         let (listing, trail) = (Listing::default(), Arc::default());
-        Arc::new(Self { state: Mutex::new(state), metrics, listing, trail })
+        Arc::new(Self { state: Mutex::new(state), metrics, traffic, listing, trail })
     }
 
     /// Says which mode is in force from now on.

@@ -20,6 +20,9 @@ use model::NamespacedName;
 use crate::ask::{Asker, NoAnswer};
 use crate::board::Board;
 use budget::Budget;
+pub(crate) use budget::{since, thread_time};
+pub(crate) use owners::Owners;
+pub(crate) use reading::ACCOUNTING;
 
 /// The same question gets the same answer for so many times what it has cost.
 const FRESH: u32 = 20;
@@ -96,9 +99,9 @@ impl FlowDesk {
             return Err(NoFlows::Early(wait.as_secs() + 1));
         }
         thread::sleep(wait);
-        let started = (Instant::now(), budget::thread_time());
+        let started = (Instant::now(), thread_time());
         let view = reading::read(&self.asker, &self.board, question);
-        let (now, cost) = (Instant::now(), budget::since(started));
+        let (now, cost) = (Instant::now(), since(started));
         shelf.budget.spend(now, cost);
         let view = Arc::new(view?);
         shelf.keep(question, started.0, now + cost * FRESH, &view);

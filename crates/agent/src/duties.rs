@@ -29,7 +29,10 @@ pub(crate) fn conntrack_again(settings: &Settings) {
 /// The sysctls alone.
 pub(crate) fn conntrack(settings: &Settings) {
     let cpus = node::cpu_count(&PathBuf::from("/"));
-    let wanted = node::conntrack(&conntrack_settings(settings), cpus);
+    let mut wanted = node::conntrack(&conntrack_settings(settings), cpus);
+    if settings.towpath.service_metrics.enabled {
+        wanted.push(node::conntrack_accounting());
+    }
     let root = std::env::var_os(HOST_ROOT).map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let report = settle(&root, &wanted);
     let missing = report.refused.iter().any(|refused| refused.error.kind() == ErrorKind::NotFound);

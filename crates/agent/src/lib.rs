@@ -59,6 +59,7 @@ mod status;
 mod switch;
 mod sync;
 mod top;
+mod traffic;
 mod view;
 
 use std::ffi::OsString;

@@ -170,6 +170,7 @@ impl Agent {
         let follower = follower.transpose()?;
         events.starting();
         let asker = Arc::new(Asker::new(to_sync.clone()));
+        board.traffic.start(&settings.towpath.service_metrics, Arc::clone(&asker), Arc::clone(&board))?;
         let debug = DebugPages {
             flows: Arc::new(FlowDesk::new(Arc::clone(&asker), Arc::clone(&board))),
             board: Arc::clone(&board),

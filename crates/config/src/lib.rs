@@ -36,6 +36,7 @@ mod proxy;
 mod reading;
 mod sections;
 mod self_probe;
+mod service_metrics;
 mod strict;
 mod towpath;
 mod tree;
@@ -61,6 +62,7 @@ pub use sections::{
     KubeProxyIpvsConfiguration, KubeProxyNftablesConfiguration, KubeProxyWinkernelConfiguration,
 };
 pub use self_probe::SelfProbeConfiguration;
+pub use service_metrics::ServiceMetricsConfiguration;
 pub use towpath::{
     AUDIT_ENTRIES_LIMIT, IptablesVariant, SnapshotConfiguration, Source, TowpathConfiguration,
 };

@@ -9,6 +9,7 @@ use crate::dns::DnsConfiguration;
 use crate::duration::GoDuration;
 use crate::problem::Problems;
 use crate::self_probe::SelfProbeConfiguration;
+use crate::service_metrics::ServiceMetricsConfiguration;
 use crate::validate::not_negative;
 
 /// towpath's own settings. Read strictly: an unknown field is an error.
@@ -36,6 +37,8 @@ pub struct TowpathConfiguration {
     pub audit_entries: u32,
     /// The agent connects to itself through a frontend of its own.
     pub self_probe: SelfProbeConfiguration,
+    /// Connections and bytes of each Service as metrics.
+    pub service_metrics: ServiceMetricsConfiguration,
     /// Names answered on the node.
     pub dns: DnsConfiguration,
 }
@@ -92,6 +95,7 @@ impl Default for TowpathConfiguration {
             ipvs_drain_timeout: GoDuration::from_secs(15 * 60),
             audit_entries: 1000,
             self_probe: SelfProbeConfiguration::default(),
+            service_metrics: ServiceMetricsConfiguration::default(),
             dns: DnsConfiguration::default(),
         }
     }
@@ -128,6 +132,7 @@ impl TowpathConfiguration {
             problems.add("auditEntries", self.audit_entries, message);
         }
         self.self_probe.validate(&mut problems);
+        self.service_metrics.validate(&mut problems);
         self.dns.validate(&mut problems);
         problems
     }

@@ -16,6 +16,7 @@ fn defaults() {
     let text = "apiVersion: towpath.dev/v1alpha1\nauditEntries: 1000\ndns:\n  clusterDomain: cluster.local\n  corefile: \"\"\n  intercept: false\n  \
         listen: []\n  service: kube-system/kube-dns\n  stubDomains: \"\"\nevents: true\niptablesVariant: auto\nipvsDrainTimeout: 15m0s\nkind: TowpathConfiguration\nmanifests: \"\"\n\
         selfProbe:\n  address: 198.18.102.49\n  addressV6: 2001:2::10:249\n  enabled: false\n  interval: 5s\n  port: 10253\n\
+        serviceMetrics:\n  enabled: false\n  maxEndpoints: 1000\n  maxServices: 100\n\
         snapshot:\n  after: 5s\n  enabled: true\n  path: /var/lib/towpath/snapshot\nsource: kubernetes\nstartupTaint: \"\"\ntakeover: true\n";
     assert_eq!(config.to_yaml(), text);
 }
@@ -61,6 +62,10 @@ fn refused() {
         (
             "selfProbe: {addressV6: 'fe80::1'}",
             "selfProbe.addressV6: fe80::1: is not an address that can be routed: write one that nothing in the cluster has",
+        ),
+        (
+            "serviceMetrics: {maxServices: 100001}",
+            "serviceMetrics.maxServices: 100001: is too large: write 0 to 100000",
         ),
         ("snapshot: {after: -1s}", "snapshot.after: -1s: is negative: write 0s or more"),
         (

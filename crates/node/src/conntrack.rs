@@ -73,6 +73,12 @@ pub fn conntrack(settings: &ConntrackSettings, cpus: usize) -> Vec<Setting> {
     wanted
 }
 
+/// Bytes and packets of every connection that begins from then on are counted (`nf_conntrack_acct`), 16 bytes each way and
+/// two additions for each packet.
+pub fn conntrack_accounting() -> Setting {
+    sysctl("nf_conntrack_acct", 1, Rule::Exactly)
+}
+
 fn sysctl(name: &str, value: i64, rule: Rule) -> Setting {
     Setting { path: format!("{SYSCTLS}{name}").into(), value, rule, needs: NEEDS_PRIVILEGE }
 }

@@ -17,7 +17,7 @@ mod conntrack;
 mod cpus;
 mod setting;
 
-pub use conntrack::{ConntrackSettings, MAX_SCALED, conntrack};
+pub use conntrack::{ConntrackSettings, MAX_SCALED, conntrack, conntrack_accounting};
 pub use cpus::cpu_count;
 pub use setting::{Done, Read, Refused, Report, Rule, Setting, Write, apply, plan, reader, settle};
 

@@ -106,6 +106,14 @@ const TABLE: &[Row] = &[
         &[],
     ),
     ("towpath-integration", "kernel", &["foreign::ipvs::"], 60, "mode ipvs: virtual servers of others", &[]),
+    (
+        "towpath-integration",
+        "kernel",
+        &["connections::ipvs::"],
+        120,
+        "mode ipvs: connections by Service and endpoint",
+        &[],
+    ),
     ("towpath-integration", "kernel", &["policies::ipvs::"], 25, "mode ipvs: traffic policies", &[]),
     ("towpath-integration", "kernel", &["tamper::ipvs::"], 100, "mode ipvs: repair", &[]),
     (

@@ -38,13 +38,13 @@ impl Budget {
 }
 
 /// This thread's time on a processor until now; `None` where the kernel does not count it (`CONFIG_SCHED_INFO`).
-pub(super) fn thread_time() -> Option<Duration> {
+pub(crate) fn thread_time() -> Option<Duration> {
     let text = fs::read_to_string(SCHEDSTAT).ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The thread's time since then; by the clock, where the kernel does not count it.
-pub(super) fn since((clock, before): (Instant, Option<Duration>)) -> Duration {
+pub(crate) fn since((clock, before): (Instant, Option<Duration>)) -> Duration {
     let counted = thread_time().zip(before).map(|(now, before)| now.saturating_sub(before));
     counted.unwrap_or_else(|| clock.elapsed())
 }

@@ -15,7 +15,7 @@ use crate::ask::Asker;
 use crate::board::Board;
 
 /// Whether the kernel counts bytes of connections that begin now, in this network namespace.
-const ACCOUNTING: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
+pub(crate) const ACCOUNTING: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
 
 /// Reads the connections that are asked for.
 pub(super) fn read(asker: &Asker, board: &Board, question: &Question) -> Result<FlowsView, NoFlows> {

@@ -9,9 +9,11 @@ mod large;
 mod rules;
 mod service;
 pub(crate) mod status;
+mod top;
 
 pub(crate) use flows::PATH as FLOWS;
 pub(crate) use large::Large;
+pub(crate) use top::{MOST as TOP_MOST, PATH as TOP};
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +56,7 @@ const INDEX: &[&str] = &[
     "/debug/flows?service=NAMESPACE/NAME&client=ADDRESS&endpoint=ADDRESS:PORT",
     "/debug/audit?service=NAMESPACE/NAME&limit=N",
     "/debug/audit?format=json",
+    "/debug/top?sort=new|live|bytes",
     "/debug/dns",
     "/debug/dns?name=NAME&from=ADDRESS",
     "/metrics",
@@ -156,6 +159,7 @@ impl Pages for DebugPages {
             status::PATH => self.status(request),
             explain::PATH => self.explain(request),
             FLOWS => flows::page(&self.flows, request),
+            TOP => self.top(request),
             dns::PATH => dns::page(self.dns.as_deref(), request),
             "/" => Page::text(200, INDEX.join("\n") + "\n"),
             _ => Page::not_found(),

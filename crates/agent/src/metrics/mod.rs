@@ -8,6 +8,7 @@ mod labels;
 mod plain;
 mod process;
 mod self_probe;
+mod traffic;
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +27,7 @@ pub(crate) use api::Api;
 pub(crate) use labels::{
     BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLabel, RepairLabel, ResourceLabel,
 };
+pub(crate) use traffic::Counted;
 
 /// Media type of OpenMetrics text.
 pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

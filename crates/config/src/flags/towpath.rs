@@ -73,6 +73,18 @@ pub struct TowpathFlags {
     /// The pause between two tries. Default: 5s.
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, value_parser = duration)]
     pub self_probe_interval: Option<GoDuration>,
+    /// Count connections and bytes of each Service and endpoint as metrics. Default: false.
+    #[arg(
+        long, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean
+    )]
+    pub service_metrics: Option<bool>,
+    /// Services with metrics of their own; the rest together. Default: 100.
+    #[arg(long, value_name = "N")]
+    pub service_metrics_max_services: Option<u32>,
+    /// Endpoints with metrics of their own; the rest together. Default: 1000.
+    #[arg(long, value_name = "N")]
+    pub service_metrics_max_endpoints: Option<u32>,
     /// Give the node these addresses, and answer DNS there on port 53, as in 169.254.20.10. Comma-separated. Default: none.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub dns_listen: Option<Vec<IpAddr>>,
@@ -120,6 +132,10 @@ impl TowpathFlags {
         set(&self.self_probe_address_v6, &mut probe.address_v6);
         set(&self.self_probe_port, &mut probe.port);
         set(&self.self_probe_interval, &mut probe.interval);
+        let counted = &mut config.service_metrics;
+        set(&self.service_metrics, &mut counted.enabled);
+        set(&self.service_metrics_max_services, &mut counted.max_services);
+        set(&self.service_metrics_max_endpoints, &mut counted.max_endpoints);
         let dns = &mut config.dns;
         set(&self.dns_listen, &mut dns.listen);
         set(&self.dns_intercept, &mut dns.intercept);
