@@ -40,7 +40,7 @@ pub fn service() -> impl Strategy<Value = Service> {
     let policies = (policy(), policy(), select(vec![None, None, Some(10), Some(10_800)]), source_ranges());
     let parts = (names, addresses, policies, balance(), wishes(), ports());
     parts.prop_map(|(names, addresses, policies, balance, wishes, ports)| {
-        let (prefer_local, no_local) = wishes;
+        let (prefer_local, no_local, strict_source_ranges) = wishes;
         let (name, created, oddity) = names;
         let (cluster_ips, external_ips, load_balancer_ips) = addresses;
         let (internal_policy, external_policy, affinity_seconds, source_ranges) = policies;
@@ -59,6 +59,7 @@ pub fn service() -> impl Strategy<Value = Service> {
             balance,
             prefer_local,
             no_local,
+            strict_source_ranges,
             ports,
             ..Service::default()
         }
@@ -66,9 +67,9 @@ pub fn service() -> impl Strategy<Value = Service> {
 }
 
 /// The annotations that ask for one thing or its opposite.
-fn wishes() -> impl Strategy<Value = (bool, NoLocal)> {
-    (weighted(0.3, Just(())), select(vec![NoLocal::Drop, NoLocal::Drop, NoLocal::Reject]))
-        .prop_map(|(prefer_local, no_local)| (prefer_local.is_some(), no_local))
+fn wishes() -> impl Strategy<Value = (bool, NoLocal, bool)> {
+    let no_local = select(vec![NoLocal::Drop, NoLocal::Drop, NoLocal::Reject]);
+    (prop::bool::weighted(0.3), no_local, prop::bool::weighted(0.3))
 }
 
 fn families() -> impl Strategy<Value = Vec<IpFamily>> {

@@ -260,17 +260,18 @@ fn frontends(route: &Route) -> Vec<FrontendView> {
             VipKind::LoadBalancer => "loadBalancer",
         },
         address: model::EndpointAddr { ip: vip.ip, port: route.port }.to_string(),
-        allowed_sources: vip
-            .allowed_sources
-            .as_ref()
-            .map(|nets| nets.iter().map(ToString::to_string).collect()),
+        allowed_sources: vip.allowed_sources.as_deref().map(texts),
     });
     let node_port = route.node_port.map(|port| FrontendView {
         kind: "nodePort",
         address: port.to_string(),
-        allowed_sources: None,
+        allowed_sources: route.node_port_sources.as_deref().map(texts),
     });
     vips.chain(node_port).collect()
+}
+
+fn texts(nets: &[ipnet::IpNet]) -> Vec<String> {
+    nets.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -27,6 +27,11 @@ impl Digest {
         Self::of(&format!("{name}/{}/{vip}", name.protocol))
     }
 
+    /// Of the nodePort of a ServicePort.
+    pub fn of_node_port(name: &ServicePortName) -> Self {
+        Self::of(&format!("{name}/{}/nodePort", name.protocol))
+    }
+
     /// Of any text.
     pub fn of(text: &str) -> Self {
         let mut bytes = [0; 10];

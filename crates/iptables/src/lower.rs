@@ -85,7 +85,8 @@ impl Lowering<'_> {
         if let Some(port) = route.node_port {
             self.node_port(port);
         }
-        let fronted = route.node_port.is_some() || route.vips.iter().any(|v| v.kind != VipKind::ClusterIp);
+        let fronted = is_open(&route.node_port_sources) && route.node_port.is_some()
+            || route.vips.iter().any(|v| v.kind != VipKind::ClusterIp && is_open(&v.allowed_sources));
         if fronted && self.lists.has_front() {
             self.front();
         }
@@ -106,10 +107,9 @@ impl Lowering<'_> {
     }
 
     fn external(&mut self, vip: &Vip) {
-        let target = self.lists.has_front().then(|| match &vip.allowed_sources {
-            Some(sources) => self.firewall(vip, sources),
-            None => self.front_chain(),
-        });
+        let served = self.lists.has_front() && is_open(&vip.allowed_sources);
+        let digest = Digest::of_vip(&self.route.name, vip.ip);
+        let target = served.then(|| self.guarded_front(digest, vip.allowed_sources.as_deref()));
         if let Some(target) = target {
             self.serve_vip(vip, target);
         }
@@ -122,12 +122,15 @@ impl Lowering<'_> {
 
     fn node_port(&mut self, port: u16) {
         let (family, protocol) = (self.route.family, self.route.name.protocol);
-        let rule = || Rule::new().protocol(protocol).comment(&self.name).port(protocol, port);
+        let (route, name) = (self.route, self.name.clone());
+        let rule = || Rule::new().protocol(protocol).comment(&name).port(protocol, port);
         let mut rules = Vec::new();
-        if self.lists.has_front() {
-            rules.push((Tree::Served, rule().jump(self.front_chain())));
+        let sources = route.node_port_sources.as_deref();
+        if self.lists.has_front() && is_open(&route.node_port_sources) {
+            let target = self.guarded_front(Digest::of_node_port(&route.name), sources);
+            rules.push((Tree::Served, rule().jump(target)));
         }
-        if self.lists.external.is_none() {
+        if sources.is_some() || self.lists.external.is_none() {
             rules.push((Tree::Idle, rule().jump(refusal(&self.route.external, protocol, family))));
         }
         for (tree, rule) in rules {
@@ -137,10 +140,11 @@ impl Lowering<'_> {
         }
     }
 
-    /// The chain that lets only some sources of a VIP through.
-    fn firewall(&mut self, vip: &Vip, sources: &[IpNet]) -> ChainId {
-        let chain = ChainId::Of(Part::Firewall, Digest::of_vip(&self.route.name, vip.ip));
+    /// The front chain, or one before it that lets only some sources through.
+    fn guarded_front(&mut self, digest: Digest, sources: Option<&[IpNet]>) -> ChainId {
         let front = self.front_chain();
+        let Some(sources) = sources else { return front };
+        let chain = ChainId::Of(Part::Firewall, digest);
         let rules: Vec<String> =
             sources.iter().map(|net| Rule::new().source(net).comment(&self.name).jump(&front)).collect();
         self.out.push(whole_chain(self.route.family, chain.clone(), &rules));
@@ -202,6 +206,11 @@ impl Lowering<'_> {
         let rule = rule.port(Protocol::Tcp, port).jump("ACCEPT");
         self.out.push((Key::new(self.route.family, ChainId::Health, key), Arc::from(rule)));
     }
+}
+
+/// Whether some source may use a frontend.
+fn is_open(sources: &Option<Vec<IpNet>>) -> bool {
+    sources.as_ref().is_none_or(|nets| !nets.is_empty())
 }
 
 /// What becomes of a packet that is not served.

@@ -44,6 +44,7 @@ fn route(vips: &[(&str, VipKind)], node_port: Option<u16>, internal: &[u8], exte
         port: 80,
         vips: vips.iter().map(vip).collect(),
         node_port,
+        node_port_sources: None,
         shadowed: Vec::new(),
         internal: decision(internal),
         external: decision(external),

@@ -98,6 +98,9 @@ pub struct Service {
     pub prefer_local: bool,
     /// What becomes of traffic under policy Local without an endpoint here (annotation `towpath.dev/no-local`).
     pub no_local: NoLocal,
+    /// `source_ranges` hold for every frontend but the ClusterIP, and a family without a range is closed (annotation
+    /// `towpath.dev/strict-source-ranges`).
+    pub strict_source_ranges: bool,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
     /// `metadata.labels`, if they are kept.

@@ -84,9 +84,11 @@ pub fn delete_table(socket: &mut Socket, style: Style, family: IpFamily) -> Resu
 }
 
 /// What decides about new connections before they come to the node itself.
-const DECIDING: [ChainId; 7] = [
+const DECIDING: [ChainId; 9] = [
     ChainId::FirewallPrerouting,
     ChainId::FirewallOutput,
+    ChainId::FirewallNodePortsPrerouting,
+    ChainId::FirewallNodePortsOutput,
     ChainId::NatPrerouting,
     ChainId::NatOutput,
     ChainId::FilterInput,

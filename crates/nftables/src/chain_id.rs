@@ -32,6 +32,7 @@ pub enum ChainId {
     Idle,
     ClusterIpCheck,
     Firewall,
+    FirewallNodePorts,
     AffinityRecord,
     Pick(Pick),
     /// Leaves the packet to IPVS.
@@ -54,6 +55,8 @@ pub enum ChainId {
     FilterOutput,
     FirewallPrerouting,
     FirewallOutput,
+    FirewallNodePortsPrerouting,
+    FirewallNodePortsOutput,
     AffinityInput,
     AffinityPostrouting,
 }
@@ -83,6 +86,12 @@ impl ChainId {
     /// Chains that are there while a Service limits its sources.
     pub const FIREWALL: [ChainId; 3] =
         [ChainId::Firewall, ChainId::FirewallPrerouting, ChainId::FirewallOutput];
+    /// Chains that are there while a Service limits the sources of its NodePorts.
+    pub const NODE_PORT_FIREWALL: [ChainId; 3] = [
+        ChainId::FirewallNodePorts,
+        ChainId::FirewallNodePortsPrerouting,
+        ChainId::FirewallNodePortsOutput,
+    ];
     /// Chains that are there while a Service has affinity.
     pub const AFFINITY: [ChainId; 3] =
         [ChainId::AffinityRecord, ChainId::AffinityInput, ChainId::AffinityPostrouting];
@@ -105,7 +114,8 @@ impl ChainId {
 
     /// The chain of a name, of any style.
     pub fn parse(name: &str) -> Option<ChainId> {
-        let fixed = Self::constant(Style::Ipvs).chain(Self::FIREWALL).chain(Self::AFFINITY);
+        let firewalls = Self::FIREWALL.into_iter().chain(Self::NODE_PORT_FIREWALL);
+        let fixed = Self::constant(Style::Ipvs).chain(firewalls).chain(Self::AFFINITY);
         { fixed }
             .find(|id| id.to_string() == name)
             .or_else(|| parse_pick(name).map(ChainId::Pick))
@@ -124,6 +134,9 @@ impl fmt::Display for ChainId {
             ChainId::Idle => "idle",
             ChainId::ClusterIpCheck => "cluster-ip-check",
             ChainId::Firewall => "firewall",
+            ChainId::FirewallNodePorts => "firewall-nodeports",
+            ChainId::FirewallNodePortsPrerouting => "firewall-nodeports-prerouting",
+            ChainId::FirewallNodePortsOutput => "firewall-nodeports-output",
             ChainId::AffinityRecord => "affinity-record",
             ChainId::NatPrerouting => "nat-prerouting",
             ChainId::NatOutput => "nat-output",

@@ -42,6 +42,10 @@ pub fn key_bytes(set: SetId, key: &ElementKey) -> (Vec<u8>, Option<Vec<u8>>) {
             let (v, net) = source.as_ref();
             (vip(v).addr(net.network()).0, Some(vip(v).addr(net.broadcast()).0))
         }
+        ElementKey::PortSource(source) => {
+            let (p, net) = source.as_ref();
+            (port(p).addr(net.network()).0, Some(port(p).addr(net.broadcast()).0))
+        }
     }
 }
 
@@ -104,9 +108,17 @@ fn read_key(set: SetId, r: &mut Reader<'_>, end: Option<&[u8]>) -> Option<Elemen
             (end.vip()? == vip).then_some(())?;
             ElementKey::Source(Box::new((vip, net_of(first, end.addr()?)?)))
         }
+        SetId::NodePortSources => {
+            let port = r.port_key()?;
+            let first = r.addr()?;
+            let mut end = Reader { bytes: end?, family: r.family };
+            (end.port_key()? == port).then_some(())?;
+            ElementKey::PortSource(Box::new((port, net_of(first, end.addr()?)?)))
+        }
         SetId::VipSlots(_) => ElementKey::VipSlot(r.vip()?, r.slot()?),
         SetId::PortSlots(_) => ElementKey::PortSlot(r.port_key()?, r.slot()?),
         SetId::NodePorts
+        | SetId::RestrictedNodePorts
         | SetId::HealthPorts
         | SetId::PodNodePorts
         | SetId::NodeNodePorts

@@ -27,6 +27,12 @@ pub enum SetId {
     RestrictedVips,
     /// The sources that may use them.
     AllowedSources,
+    /// NodePorts with limited sources. This and the next two are there only while a Service has that.
+    RestrictedNodePorts,
+    /// The sources that may use them.
+    NodePortSources,
+    /// VIPs at an address of the node that take it from such a NodePort.
+    ShadowingVips,
     /// Frontend -> chain: VIPs.
     Vips,
     /// Frontend -> chain: NodePorts.
@@ -67,7 +73,12 @@ pub enum SetId {
 }
 
 impl SetId {
-    /// Every set of a style but the affinity maps, which exist only where a Service needs them.
+    /// The sets that are there while a Service limits the sources of its NodePorts.
+    pub const NODE_PORT_FIREWALL: [SetId; 3] =
+        [SetId::RestrictedNodePorts, SetId::NodePortSources, SetId::ShadowingVips];
+
+    /// Every set of a style but those that exist only where a Service needs them: affinity maps, and
+    /// [`SetId::NODE_PORT_FIREWALL`].
     pub fn constant(style: Style) -> impl Iterator<Item = SetId> {
         Self::named().filter(move |id| id.is_in(style))
     }
@@ -108,7 +119,7 @@ impl SetId {
 
     /// Every set of any style.
     pub fn all() -> impl Iterator<Item = SetId> {
-        Self::named().chain((0..AFFINITY_SHARDS).map(SetId::Affinity))
+        Self::named().chain((0..AFFINITY_SHARDS).map(SetId::Affinity)).chain(Self::NODE_PORT_FIREWALL)
     }
 
     /// The set of a name, of any style.
@@ -130,6 +141,9 @@ impl fmt::Display for SetId {
             SetId::Hairpin => "hairpin",
             SetId::RestrictedVips => "restricted-vips",
             SetId::AllowedSources => "allowed-sources",
+            SetId::RestrictedNodePorts => "restricted-nodeports",
+            SetId::NodePortSources => "nodeport-sources",
+            SetId::ShadowingVips => "shadowing-vips",
             SetId::Vips => "vips",
             SetId::NodePorts => "nodeports",
             SetId::PodVips => "pod-vips",

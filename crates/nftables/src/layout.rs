@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! prerouting -110, output -110  firewall      sources that a load balancer VIP refuses   (only while one does)
+//!                               firewall-nodeports  sources that a NodePort refuses      (only while one does)
 //! prerouting -100, output -100  services      frontend -> chain -> endpoint
 //! input, forward, output    0   idle          frontends without endpoints: reject or drop
 //! forward, output           0   cluster-ip-check  other ports of ClusterIPs, unallocated ClusterIPs
@@ -62,8 +63,8 @@ impl Layout {
     pub fn hook(chain: ChainId) -> Option<Hook> {
         let hook = |kind, number, priority| Some(Hook { kind, number, priority });
         match chain {
-            ChainId::FirewallPrerouting => hook("filter", 0, -110),
-            ChainId::FirewallOutput => hook("filter", 3, -110),
+            ChainId::FirewallPrerouting | ChainId::FirewallNodePortsPrerouting => hook("filter", 0, -110),
+            ChainId::FirewallOutput | ChainId::FirewallNodePortsOutput => hook("filter", 3, -110),
             ChainId::NatPrerouting => hook("nat", 0, -100),
             ChainId::NatOutput => hook("nat", 3, -100),
             ChainId::FilterInput => hook("filter", 1, 0),
@@ -86,6 +87,9 @@ impl Layout {
         match chain {
             NatPrerouting | NatOutput => vec![vec![Part::Jump(Services)]],
             FirewallPrerouting | FirewallOutput => vec![vec![Part::New, Part::Jump(Firewall)]],
+            FirewallNodePortsPrerouting | FirewallNodePortsOutput => {
+                vec![vec![Part::New, Part::Jump(FirewallNodePorts)]]
+            }
             FilterInput => self.filter_input(),
             FilterInputLate => vec![vec![Part::New, Part::Jump(ClusterIpCheck)]],
             FilterForward | FilterOutput => vec![
@@ -107,6 +111,7 @@ impl Layout {
             Idle => self.nodeport_rule(&PORT, SetId::IdleNodePorts),
             ClusterIpCheck => self.cluster_ip_check(),
             Firewall => vec![firewall()],
+            FirewallNodePorts => vec![self.node_port_firewall()],
             AffinityRecord => affinity_record(),
             Pick(pick) => self.pick(pick),
             Balance { masquerade: false } => vec![vec![Part::Accept]],
@@ -157,7 +162,14 @@ impl Layout {
 
     /// A lookup by protocol and port, for packets to an address on which NodePorts answer.
     fn nodeport_rule(&self, fields: &[Field], map: SetId) -> Vec<Rule> {
-        let mut rule = match &self.scope {
+        let mut rule = self.to_nodeport_address();
+        rule.push(Part::VerdictMap(fields.to_vec(), map));
+        vec![rule]
+    }
+
+    /// Matches packets to an address on which NodePorts answer.
+    fn to_nodeport_address(&self) -> Rule {
+        match &self.scope {
             // Beside IPVS every VIP is a local address, so the node's own are listed.
             NodePortScope::All if self.style == Style::Ipvs => {
                 vec![Part::In(vec![Field::Daddr], SetId::NodePortIps, true)]
@@ -167,9 +179,18 @@ impl Layout {
                 Part::Local(Side::Destination),
                 Part::Addr(Side::Destination, false, loopback(self.family)),
             ],
-        };
-        rule.push(Part::VerdictMap(fields.to_vec(), map));
-        vec![rule]
+        }
+    }
+
+    /// As for VIPs; but where a VIP has the address, the packet is not the NodePort's.
+    fn node_port_firewall(&self) -> Rule {
+        let sources = vec![Field::L4Proto, Field::Dport, Field::Saddr];
+        let mut rule = vec![Part::In(PORT.into(), SetId::RestrictedNodePorts, true)];
+        rule.extend(self.to_nodeport_address());
+        rule.push(Part::In(sources, SetId::NodePortSources, false));
+        rule.push(Part::In(VIP.into(), SetId::ShadowingVips, false));
+        rule.push(Part::Drop);
+        rule
     }
 
     /// Pods of this node, then the node itself, then everybody else.

@@ -81,7 +81,11 @@ pub fn lower(route: &Route, now: Now<'_>, style: Style, addresses: &[IpAddr]) ->
         }
     }
     if let Some(port) = route.node_port {
-        lowering.external(Front::Port(PortKey { protocol: route.name.protocol, port }));
+        let key = PortKey { protocol: route.name.protocol, port };
+        lowering.external(Front::Port(key));
+        if let Some(sources) = &route.node_port_sources {
+            lowering.restrict_port(key, sources);
+        }
     }
     lowering.health();
     for endpoint in &route.hairpin {
@@ -217,6 +221,24 @@ impl Lowering<'_> {
             self.element(SetId::AllowedSources, ElementKey::Source(Box::new((key, *net))), Value::Member);
         }
         ChainId::FIREWALL.into_iter().for_each(|chain| self.chain(chain));
+    }
+
+    fn restrict_port(&mut self, key: PortKey, sources: &[ipnet::IpNet]) {
+        let family = self.route.family;
+        for set in SetId::NODE_PORT_FIREWALL {
+            let definition = Value::Definition(fingerprint(set_spec(set, family)));
+            self.out.push((Key::Set(family, set), definition));
+        }
+        self.element(SetId::RestrictedNodePorts, ElementKey::Port(key), Value::Member);
+        for net in sources {
+            let source = ElementKey::PortSource(Box::new((key, *net)));
+            self.element(SetId::NodePortSources, source, Value::Member);
+        }
+        for ip in &self.route.shadowed {
+            let vip = VipKey { ip: *ip, protocol: key.protocol, port: key.port };
+            self.element(SetId::ShadowingVips, ElementKey::Vip(vip), Value::Member);
+        }
+        ChainId::NODE_PORT_FIREWALL.into_iter().for_each(|chain| self.chain(chain));
     }
 
     /// What remembers the choices of ours; IPVS remembers its own.

@@ -38,6 +38,8 @@ pub enum ElementKey {
     PortSlot(PortKey, u16),
     /// A VIP and a prefix of sources; boxed, since few Services have them.
     Source(Box<(VipKey, IpNet)>),
+    /// A NodePort and a prefix of sources.
+    PortSource(Box<(PortKey, IpNet)>),
 }
 
 /// Identity of one object in the kernel.

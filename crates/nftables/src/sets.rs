@@ -17,9 +17,11 @@ pub fn key_parts(set: SetId, family: IpFamily) -> Vec<(u32, u32)> {
         SetId::ClusterIps | SetId::NodePortIps | SetId::RoutedVips => vec![addr],
         SetId::Hairpin | SetId::Affinity(_) => vec![addr, addr, proto, port],
         SetId::AllowedSources => vec![addr, proto, port, addr],
+        SetId::NodePortSources => vec![proto, port, addr],
         SetId::VipSlots(_) => vec![addr, proto, port, number],
         SetId::PortSlots(_) => vec![proto, port, number],
         SetId::NodePorts
+        | SetId::RestrictedNodePorts
         | SetId::HealthPorts
         | SetId::PodNodePorts
         | SetId::NodeNodePorts
@@ -27,6 +29,7 @@ pub fn key_parts(set: SetId, family: IpFamily) -> Vec<(u32, u32)> {
         | SetId::IdleNodePorts
         | SetId::AffinityNodePorts => vec![proto, port],
         SetId::RestrictedVips
+        | SetId::ShadowingVips
         | SetId::VirtualServers
         | SetId::Vips
         | SetId::PodVips
@@ -45,6 +48,9 @@ pub fn set_data(set: SetId, family: IpFamily) -> SetData {
         | SetId::Hairpin
         | SetId::RestrictedVips
         | SetId::AllowedSources
+        | SetId::RestrictedNodePorts
+        | SetId::NodePortSources
+        | SetId::ShadowingVips
         | SetId::VirtualServers
         | SetId::RoutedVips
         | SetId::HealthPorts => SetData::None,
@@ -61,11 +67,11 @@ pub fn set_spec(set: SetId, family: IpFamily) -> SetSpec {
     let parts = key_parts(set, family);
     let types: Vec<u32> = parts.iter().map(|(kind, _)| *kind).collect();
     let (flags, size) = match set {
-        SetId::AllowedSources => (SetFlags::INTERVAL | SetFlags::CONCAT, 0),
+        SetId::AllowedSources | SetId::NodePortSources => (SetFlags::INTERVAL | SetFlags::CONCAT, 0),
         SetId::Affinity(_) => (SetFlags::DYNAMIC | SetFlags::TIMEOUT, AFFINITY_SIZE),
         _ => (0, 0),
     };
-    let interval = set == SetId::AllowedSources;
+    let interval = matches!(set, SetId::AllowedSources | SetId::NodePortSources);
     SetSpec {
         name: set.to_string(),
         flags,

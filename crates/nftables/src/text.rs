@@ -53,7 +53,7 @@ fn set(id: SetId, family: IpFamily, elements: impl Iterator<Item = String>) -> S
     let kind = if set_data(id, family) == SetData::None { "set" } else { "map" };
     let mut out = format!("\t{kind} {id} {{\n\t\t{}\n", set_type(id, family));
     match id {
-        SetId::AllowedSources => out += "\t\tflags interval\n",
+        SetId::AllowedSources | SetId::NodePortSources => out += "\t\tflags interval\n",
         SetId::Affinity(_) => {
             let _ = writeln!(out, "\t\tsize {AFFINITY_SIZE}\n\t\tflags dynamic,timeout");
         }
@@ -97,6 +97,9 @@ fn element(set: SetId, key: &Key, value: &Value) -> String {
         ElementKey::VipSlot(vip, slot) => format!("{} . {slot}", vip_text(vip)),
         ElementKey::PortSlot(port, slot) => format!("{} . {} . {slot}", port.protocol, port.port),
         ElementKey::Source(source) => format!("{} . {}", vip_text(&source.0), net_text(&source.1)),
+        ElementKey::PortSource(source) => {
+            format!("{} . {} . {}", source.0.protocol, source.0.port, net_text(&source.1))
+        }
     };
     match value {
         Value::Member | Value::Definition(_) => key,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use model::{
     EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePort, ServicePortName, Store,
 };
@@ -133,10 +134,7 @@ impl<'a> Ask<'a> {
         let key = FrontendKey::Vip { ip: to.ip, protocol, port: to.port };
         let (service, route) = self.route(&key)?;
         let vip = route.vips.iter().find(|vip| vip.ip == to.ip)?;
-        let blocked = vip
-            .allowed_sources
-            .as_ref()
-            .is_some_and(|nets| !nets.iter().any(|net| net.contains(&self.packet.from)));
+        let blocked = self.is_kept_out(vip.allowed_sources.as_deref());
         let (decision, mut masquerade, local_only) = match vip.kind {
             VipKind::ClusterIp => self.internal(&route),
             _ => self.external(&route),
@@ -145,16 +143,8 @@ impl<'a> Ask<'a> {
         if self.by_nf_tables() && self.store.is_cluster_ip(to.ip) {
             masquerade |= self.masquerades_cluster_ips();
         }
-        // In mode iptables, what the source ranges keep out meets the rule for what is not served.
-        if blocked && !self.by_nf_tables() && route.external.is_refusal() {
-            return Some(self.answer(&service, &route, key, &route.external, false, true));
-        }
         if blocked {
-            let reason = format!("{} is in no range of loadBalancerSourceRanges", self.packet.from);
-            let mut answer = Explanation::of(PacketVerdict::Drop, reason);
-            answer.service = Some(route.name.clone());
-            answer.frontend = Some(key);
-            return Some(answer);
+            return Some(self.kept_out(&service, &route, key));
         }
         Some(self.answer(&service, &route, key, decision, masquerade, local_only))
     }
@@ -168,8 +158,27 @@ impl<'a> Ask<'a> {
         }
         let key = FrontendKey::NodePort { family: self.family, protocol, port: to.port };
         let (service, route) = self.route(&key)?;
+        if self.is_kept_out(route.node_port_sources.as_deref()) {
+            return Some(self.kept_out(&service, &route, key));
+        }
         let (decision, masquerade, local_only) = self.external(&route);
         Some(self.answer(&service, &route, key, decision, masquerade, local_only))
+    }
+
+    fn is_kept_out(&self, allowed: Option<&[IpNet]>) -> bool {
+        allowed.is_some_and(|nets| !nets.iter().any(|net| net.contains(&self.packet.from)))
+    }
+
+    /// nf_tables drops it before anything else. In mode iptables it meets the rule for what is not served.
+    fn kept_out(&self, service: &NamespacedName, route: &Route, key: FrontendKey) -> Explanation {
+        if !self.by_nf_tables() && route.external.is_refusal() {
+            return self.answer(service, route, key, &route.external, false, true);
+        }
+        let reason = format!("{} is in no range of loadBalancerSourceRanges", self.packet.from);
+        let mut answer = Explanation::of(PacketVerdict::Drop, reason);
+        answer.service = Some(route.name.clone());
+        answer.frontend = Some(key);
+        answer
     }
 
     fn route(&self, key: &FrontendKey) -> Option<(NamespacedName, Route)> {

@@ -63,7 +63,7 @@ pub struct Vip {
     pub ip: IpAddr,
     /// What it is.
     pub kind: VipKind,
-    /// Only these sources may use it, if given. Aggregated: no two of them overlap.
+    /// Only these sources may use it, if given; nobody, if empty. Aggregated: no two of them overlap.
     pub allowed_sources: Option<Vec<IpNet>>,
 }
 
@@ -80,6 +80,8 @@ pub struct Route {
     pub vips: Vec<Vip>,
     /// Its nodePort, unless another Service won it.
     pub node_port: Option<u16>,
+    /// Only these sources may use the nodePort, if given. As [`Vip::allowed_sources`].
+    pub node_port_sources: Option<Vec<IpNet>>,
     /// Addresses of the node at which a VIP has that port, so that it is not the NodePort's there.
     pub shadowed: Vec<IpAddr>,
     /// For traffic to the ClusterIP.
@@ -177,6 +179,7 @@ fn route(
         port: port.port,
         vips: vips(store, service, port, family, claims),
         node_port: node_port(port, family, claims),
+        node_port_sources: service.strict_source_ranges.then(|| ranges(service, family)).and_then(merged),
         shadowed: shadowed(store, port, family),
         internal,
         external,
@@ -236,26 +239,43 @@ fn vips(
         .filter(|ip| claims.take(FrontendKey::Vip { ip: *ip, protocol: port.protocol, port: port.port }))
         .map(|ip| {
             let kind = kind_of(ip);
-            let limited = kind == VipKind::LoadBalancer;
+            let limited = match kind {
+                VipKind::ClusterIp => false,
+                VipKind::ExternalIp => service.strict_source_ranges,
+                VipKind::LoadBalancer => true,
+            };
             let allowed_sources = limited.then(|| allowed_sources(store, service, ip)).flatten();
             Vip { ip, kind, allowed_sources }
         })
         .collect()
 }
 
-/// The sources that may use a load balancer VIP. `None` = anybody: no range of the family, or one of length 0.
+/// The sources that may use an external VIP. `None` = anybody: one of length 0 is among the ranges, or there is none of the
+/// family and the Service does not ask for strictness.
 /// Where the node itself is allowed, the VIP is too: a node that has the VIP as an address of its own loops back
 /// with it as the source.
 fn allowed_sources(store: &Store, service: &Service, vip: IpAddr) -> Option<Vec<IpNet>> {
     let family = IpFamily::of(vip);
-    let of_family = |net: &&IpNet| IpFamily::of(net.addr()) == family;
-    let mut ranges: Vec<IpNet> = service.source_ranges.iter().filter(of_family).copied().collect();
-    if ranges.is_empty() || ranges.iter().any(|net| net.prefix_len() == 0) {
+    let mut ranges = ranges(service, family);
+    if ranges.is_empty() && !service.strict_source_ranges {
         return None;
     }
     let node = store.facts().primary(family);
     if node.is_some_and(|node| ranges.iter().any(|net| net.contains(&node))) {
         ranges.push(IpNet::from(vip));
+    }
+    merged(ranges)
+}
+
+/// The Service's source ranges of a family.
+fn ranges(service: &Service, family: IpFamily) -> Vec<IpNet> {
+    service.source_ranges.iter().filter(|net| IpFamily::of(net.addr()) == family).copied().collect()
+}
+
+/// Ranges as few as can be, sorted; `None` if they hold every address.
+fn merged(ranges: Vec<IpNet>) -> Option<Vec<IpNet>> {
+    if ranges.iter().any(|net| net.prefix_len() == 0) {
+        return None;
     }
     let mut merged = IpNet::aggregate(&ranges);
     merged.sort_unstable();

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use model::FrontendKey;
-use resolve::{Decision, Mode, Resolved, Route, Vip, VipKind};
+use resolve::{Decision, Mode, Resolved, Route, VipKind};
 
 use crate::{Frontend, Outcome, Sources};
 
@@ -35,11 +36,12 @@ impl Expected {
         for vip in &route.vips {
             let frontend = if vip.kind == VipKind::ClusterIp { &internal } else { &external };
             let key = FrontendKey::Vip { ip: vip.ip, protocol, port: route.port };
-            self.frontends.insert(key, Frontend { sources: Some(sources(vip)), ..frontend.clone() });
+            self.frontends.insert(key, Frontend { sources: Some(sources(vip.allowed_sources.as_deref())), ..frontend.clone() });
         }
         if let Some(port) = route.node_port {
             let key = FrontendKey::NodePort { family: route.family, protocol, port };
-            self.frontends.insert(key, external);
+            let sources = Some(sources(route.node_port_sources.as_deref()));
+            self.frontends.insert(key, Frontend { sources, ..external });
         }
     }
 
@@ -85,6 +87,6 @@ fn frontend(
     }
 }
 
-fn sources(vip: &Vip) -> Sources {
-    vip.allowed_sources.as_deref().map_or(Sources::Anybody, Sources::only)
+fn sources(allowed: Option<&[IpNet]>) -> Sources {
+    allowed.map_or(Sources::Anybody, Sources::only)
 }

@@ -77,6 +77,7 @@ pub fn service(spec: &ServiceSpec) -> Service {
         external_policy: policy(spec.external_traffic_policy.unwrap_or_default()),
         affinity_seconds: sticky.then(|| spec.affinity_timeout.unwrap_or(10_800)),
         health_check_node_port: spec.health_check_node_port.unwrap_or(0),
+        strict_source_ranges: says(spec, "strict-source-ranges", "true"),
         prefer_local: says(spec, "prefer-local", "true"),
         no_local: if says(spec, "no-local", "reject") { NoLocal::Reject } else { NoLocal::Drop },
         ports: spec.ports.iter().map(service_port).collect(),

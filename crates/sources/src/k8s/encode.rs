@@ -63,7 +63,7 @@ fn service(value: &Service) -> Value {
         name, created, kind, cluster_ips, headless, external_name, external_ips, load_balancer_ips, load_balancer_hosts,
         source_ranges, internal_policy, external_policy, affinity_seconds, health_check_node_port, drain_deadline,
         other_proxy, balance,
-        prefer_local, no_local, ports, labels,
+        prefer_local, no_local, strict_source_ranges, ports, labels,
     } = value;
     let metadata = json!({
         "name": name.name,
@@ -75,6 +75,7 @@ fn service(value: &Service) -> Value {
             "towpath.dev/scheduler": balance.scheduler.map(model::Scheduler::as_str),
             "towpath.dev/weights": weights(balance),
             "towpath.dev/prefer-local": prefer_local.then_some("true"),
+            "towpath.dev/strict-source-ranges": strict_source_ranges.then_some("true"),
             "towpath.dev/no-local": (*no_local == model::NoLocal::Reject).then_some("reject"),
         },
     });
@@ -270,6 +271,15 @@ mod tests {
             object["metadata"] = named.clone();
             there_and_back(kind, &object.to_string());
         }
+    }
+
+    #[test]
+    fn strict_ranges_decode_the_same() {
+        let annotations = json!({"towpath.dev/strict-source-ranges": "true"});
+        let spec = json!({"clusterIP": "10.96.0.1", "type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            "ports": [{"port": 80, "nodePort": 30080}]});
+        let object = json!({"metadata": {"name": "a", "namespace": "n", "annotations": annotations}, "spec": spec});
+        there_and_back(Kind::Service, &object.to_string());
     }
 
     #[test]

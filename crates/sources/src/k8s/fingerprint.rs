@@ -33,14 +33,14 @@ fn service(value: &Service, into: &mut DefaultHasher) {
         name, created, kind, cluster_ips, headless, external_name, external_ips, load_balancer_ips, load_balancer_hosts,
         source_ranges, internal_policy, external_policy, affinity_seconds, health_check_node_port, drain_deadline,
         other_proxy, balance,
-        prefer_local, no_local, ports: list, labels,
+        prefer_local, no_local, strict_source_ranges, ports: list, labels,
     } = value;
     (name, created, *kind as u8, other_proxy, balance).hash(into);
     (cluster_ips, external_ips, load_balancer_ips, source_ranges).hash(into);
     (*internal_policy as u8, *external_policy as u8).hash(into);
     drain_deadline.hash(into);
     (headless, external_name, load_balancer_hosts, labels).hash(into);
-    (affinity_seconds, health_check_node_port, prefer_local, no_local).hash(into);
+    (affinity_seconds, health_check_node_port, prefer_local, no_local, strict_source_ranges).hash(into);
     ports(list, into);
 }
 

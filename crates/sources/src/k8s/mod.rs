@@ -23,6 +23,7 @@ mod others;
 mod pod;
 mod service;
 mod slice;
+mod strict;
 mod time;
 mod types;
 mod wishes;

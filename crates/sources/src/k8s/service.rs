@@ -9,7 +9,7 @@ use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, p
 use super::field::{self, FieldError};
 use super::kept::Decoder;
 use super::time::unix_seconds;
-use super::{balance, drain, labels, types, wishes};
+use super::{balance, drain, labels, strict, types, wishes};
 
 /// Seconds of ClientIP affinity when the Service does not say.
 const DEFAULT_AFFINITY: i64 = 10_800;
@@ -54,6 +54,7 @@ pub(super) fn convert(
         balance: balance::read(annotations, warnings),
         prefer_local: wishes.prefer_local,
         no_local: wishes.no_local,
+        strict_source_ranges: wishes.strict_source_ranges,
         ports: ports("spec.ports", spec.ports.as_deref().unwrap_or_default())?,
         labels: labels::selectable(found.filter(|_| kept.labels), &[], names, warnings),
     };
@@ -195,6 +196,9 @@ fn set_source_ranges(
                 warnings.push(FieldError::new(path, format!("{error}: left out, mend or remove it")));
             }
         }
+    }
+    if service.strict_source_ranges {
+        return strict::hold(service, !doubtful.is_empty(), warnings);
     }
     doubtful.retain(|family| !service.source_ranges.iter().any(|net| family_of(net) == *family));
     let closed = |ip: &IpAddr| doubtful.contains(&IpFamily::of(*ip));

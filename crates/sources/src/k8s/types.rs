@@ -37,6 +37,8 @@ pub(super) struct Annotations {
     pub(super) prefer_local: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/no-local")]
     pub(super) no_local: Option<String>,
+    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/strict-source-ranges")]
+    pub(super) strict_source_ranges: Option<String>,
     #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/dns-intercept")]
     pub(super) dns_intercept: Option<String>,
 }

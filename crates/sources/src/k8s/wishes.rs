@@ -10,6 +10,8 @@ use super::types::Annotations;
 
 const PREFER_LOCAL: &str = "metadata.annotations[towpath.dev/prefer-local]";
 const NO_LOCAL: &str = "metadata.annotations[towpath.dev/no-local]";
+/// The field of `towpath.dev/strict-source-ranges`.
+pub(super) const STRICT: &str = "metadata.annotations[towpath.dev/strict-source-ranges]";
 
 /// What they say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,13 +20,17 @@ pub(super) struct Wishes {
     pub(super) prefer_local: bool,
     /// `towpath.dev/no-local`.
     pub(super) no_local: NoLocal,
+    /// `towpath.dev/strict-source-ranges`.
+    pub(super) strict_source_ranges: bool,
 }
 
 /// Reads them.
 pub(super) fn read(annotations: Option<&Annotations>, warnings: &mut Vec<FieldError>) -> Wishes {
     let Some(annotations) = annotations else { return Wishes::default() };
+    let strict = annotations.strict_source_ranges.as_deref();
     Wishes {
         prefer_local: one_of(PREFER_LOCAL, annotations.prefer_local.as_deref(), &SWITCH, warnings),
+        strict_source_ranges: one_of(STRICT, strict, &SWITCH, warnings),
         no_local: one_of(NO_LOCAL, annotations.no_local.as_deref(), &REFUSALS, warnings),
     }
 }
@@ -69,7 +75,7 @@ mod tests {
 
     #[test]
     fn words_that_can_be_read() {
-        let wishes = |prefer_local, no_local| Wishes { prefer_local, no_local };
+        let wishes = |prefer_local, no_local| Wishes { prefer_local, no_local, ..Wishes::default() };
         for (prefer_local, no_local, want) in [
             (None, None, Wishes::default()),
             (Some(""), Some("  "), Wishes::default()),
@@ -87,7 +93,7 @@ mod tests {
     fn words_that_cannot() {
         for bad in ["True", "yes", "1", "{}", "true,false"] {
             let (wishes, warnings) = of(Some(bad), Some("reject"));
-            assert_eq!(wishes, Wishes { prefer_local: false, no_local: NoLocal::Reject }, "{bad:?}");
+            assert_eq!(wishes, Wishes { no_local: NoLocal::Reject, ..Wishes::default() }, "{bad:?}");
             let want = "metadata.annotations[towpath.dev/prefer-local]: ";
             assert!(warnings.len() == 1 && warnings[0].starts_with(want), "{warnings:?}");
             assert!(warnings[0].ends_with(": write false or true; until then it is false"), "{warnings:?}");
