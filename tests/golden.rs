@@ -25,8 +25,8 @@ struct Example {
     objects: Vec<(Kind, Value)>,
 }
 
-fn examples() -> [Example; 3] {
-    [node_port(), local_load_balancer(), ipv6()]
+fn examples() -> [Example; 4] {
+    [node_port(), local_load_balancer(), ipv6(), strict_and_weighted()]
 }
 
 /// The worked example of the notes on kube-proxy's rulesets.
@@ -74,7 +74,33 @@ fn local_load_balancer() -> Example {
     }
 }
 
-/// With annotations that only mode ipvs follows.
+/// Source ranges for all frontends, a refusal for want of a local endpoint, and weights for local pods' choice.
+fn strict_and_weighted() -> Example {
+    let annotations = json!({
+        "towpath.dev/no-local": "reject", "towpath.dev/strict-source-ranges": "true",
+        "towpath.dev/weights": "10.244.2.0/29=3",
+    });
+    Example {
+        name: "strict-and-weighted",
+        cluster_cidr: "10.244.0.0/16",
+        objects: vec![
+            node("192.0.2.10"),
+            service_cidr("10.96.0.0/12"),
+            annotated(
+                "shop",
+                annotations,
+                json!({
+                    "type": "LoadBalancer", "clusterIPs": ["10.96.0.30"], "externalTrafficPolicy": "Local",
+                    "externalIPs": ["198.51.100.7"], "loadBalancerSourceRanges": ["203.0.113.0/25"],
+                    "ports": [{ "name": "http", "port": 443, "nodePort": 30443 }],
+                }),
+            ),
+            slice("shop", "IPv4", [("10.244.2.7", "other-node"), ("10.244.3.8", "third-node")]),
+        ],
+    }
+}
+
+/// With annotations of the balance.
 fn ipv6() -> Example {
     let annotations = json!({ "towpath.dev/scheduler": "mh", "towpath.dev/weights": "fd00:10:244:2::/64=3" });
     Example {

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "interpreted flows use the rest of it")]
 mod interpreter;
 mod law;
 mod memory;

@@ -3,6 +3,7 @@
 pub(crate) mod competition;
 pub(crate) mod other_kinds;
 pub(crate) mod source_ranges;
+pub(crate) mod weights;
 
 use anyhow::{Result, ensure};
 use model::Protocol::{self, Sctp, Tcp, Udp};

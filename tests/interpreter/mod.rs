@@ -131,6 +131,11 @@ impl Kernel {
 
     /// What becomes of a packet, over all random draws. Endpoints that are not equally likely are an error.
     pub fn outcome(&self, packet: &Packet) -> Result<Outcome, String> {
+        self.weighted_outcome(packet, &[])
+    }
+
+    /// The same where endpoints are to have these weights, in their order; none: all alike.
+    pub fn weighted_outcome(&self, packet: &Packet, weights: &[u16]) -> Result<Outcome, String> {
         let arrivals = self.arrivals(packet)?;
         let verdict = arrivals[0].verdict;
         if arrivals.iter().any(|arrival| arrival.verdict != verdict) {
@@ -143,7 +148,7 @@ impl Kernel {
             *chances.entry(endpoint).or_default() += arrival.probability;
             masqueraded.extend(arrival.masqueraded.then_some(endpoint));
         }
-        check_uniform(&chances)?;
+        check_shares(&chances, weights)?;
         let (endpoints, masqueraded) = (chances.into_keys().collect(), masqueraded.into_iter().collect());
         Ok(Outcome { verdict, endpoints, masqueraded })
     }
@@ -214,9 +219,14 @@ impl Kernel {
     }
 }
 
-/// Whether all endpoints are equally likely, up to a thousandth.
-fn check_uniform(chances: &BTreeMap<EndpointAddr, f64>) -> Result<(), String> {
-    let fair = 1.0 / chances.len() as f64;
-    let unfair = chances.values().any(|chance| (chance / fair - 1.0).abs() > 0.001);
-    if unfair { Err(format!("the choice is not uniform: {chances:?}")) } else { Ok(()) }
+/// Whether all endpoints are as likely as their weights say, up to a thousandth.
+fn check_shares(chances: &BTreeMap<EndpointAddr, f64>, weights: &[u16]) -> Result<(), String> {
+    let all: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+    let fair =
+        |n: usize| weights.get(n).map_or(1.0 / chances.len() as f64, |weight| f64::from(*weight) / all);
+    let off = |(n, chance): (usize, &f64)| (chance / fair(n) - 1.0).abs() > 0.001;
+    if chances.values().enumerate().any(off) {
+        return Err(format!("the choice is not by weights {weights:?}: {chances:?}"));
+    }
+    Ok(())
 }

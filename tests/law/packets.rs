@@ -41,9 +41,10 @@ pub fn explained<D: Lawful + Lowered>(
 
 fn agrees<D: Lawful>(program: &Program<D>, kernel: &Kernel, packet: &Packet) -> Verdict {
     let explanation = explain(program.store(), program.config(), packet);
-    let why = explanation.reason.clone();
+    let (why, weights) = (explanation.reason.clone(), explanation.weights.clone());
     let says = Outcome::try_from(explanation).map_err(TestCaseError::fail)?;
-    let does = kernel.outcome(packet).map_err(TestCaseError::fail)?;
+    let weights = if why.contains("scheduler") { Vec::new() } else { weights };
+    let does = kernel.weighted_outcome(packet, &weights).map_err(TestCaseError::fail)?;
     prop_assert_eq!(&does, &says, "\nrules (left), explanation (right: {}) of {:?}", &why, packet);
     arrivals(kernel, packet)?.iter().try_for_each(|arrival| balances(program, kernel, arrival, &why))
 }

@@ -117,7 +117,8 @@ fn frontends(program: &Program<Ipvs>, service: &Service, family: IpFamily) -> us
     of_family.map(|route| shape::addresses(program, route)).sum()
 }
 
-/// Another scheduler or another weight changes servers that are there, and nothing else.
+/// Another scheduler or another weight changes servers that are there, and nothing else. (What local pods get under
+/// `externalTrafficPolicy: Local` nf_tables chooses, by weight too.)
 pub fn rebalanced(
     config: &ProxyConfig,
     changes: &[Change],
@@ -125,6 +126,7 @@ pub fn rebalanced(
     family: IpFamily,
     balance: &Balance,
 ) -> Verdict {
+    let service = &Service { external_policy: TrafficPolicy::Cluster, ..service.clone() };
     let world = [changes, &lone_service(service, family, 1..=9)].concat();
     let mut program = at_once::<Ipvs>(config, &world)?;
     let service = Service { balance: balance.clone(), ..service.clone() };

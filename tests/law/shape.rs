@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Change, IpFamily, Service};
+use model::{Balance, Change, IpFamily, Service};
 use nftables::{ChainId, ElementKey, Key, Pick, SetId, Target, Value};
 use proptest::prelude::*;
 use resolve::{NodePortScope, ProxyConfig, Route, resolve};
@@ -42,7 +42,7 @@ pub fn hairpins_are_local<D: Lawful + Lowered>(config: &ProxyConfig, changes: &[
 }
 
 /// One endpoint that comes or goes changes few objects, however many there are. (With `prefer-local` the first one on this
-/// node replaces all others.)
+/// node replaces all others; with weights it has several slots.)
 pub fn few_change<D: Lawful>(
     config: &ProxyConfig,
     service: &Service,
@@ -50,7 +50,7 @@ pub fn few_change<D: Lawful>(
     mut endpoints: BTreeSet<u8>,
     touched: u8,
 ) -> Verdict {
-    let service = &Service { prefer_local: false, ..service.clone() };
+    let service = &Service { prefer_local: false, balance: Balance::default(), ..service.clone() };
     let mut program = at_once::<D>(config, &lone_service(service, family, endpoints.iter().copied()))?;
     if !endpoints.remove(&touched) {
         endpoints.insert(touched);

@@ -17,6 +17,9 @@ pub(crate) struct ExplanationView {
     verdict: &'static str,
     /// Addresses of endpoints that it may reach, each as `IP:PORT` or `[IPV6]:PORT`; sorted.
     endpoints: Vec<String>,
+    /// How often each of `endpoints` is chosen, in their order and in proportion; absent where all are alike.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    weights: Vec<u16>,
     /// The endpoint sees this node's address in the place of the client's, whichever endpoint is chosen.
     masquerade: bool,
     /// Endpoints that see this node's address, where not all do (hairpin).
@@ -67,6 +70,7 @@ impl ExplanationView {
         Self {
             verdict: explanation.verdict.as_str(),
             endpoints: texts(&explanation.endpoints),
+            weights: explanation.weights.clone(),
             masquerade,
             masquerade_endpoints: texts(some),
             service: explanation.service.as_ref().map(|name| name.service.to_string()),
@@ -95,10 +99,14 @@ impl ExplanationView {
         if let Some(frontend) = &self.frontend {
             let _ = writeln!(out, "  frontend  {frontend}");
         }
-        for endpoint in &self.endpoints {
+        let all: f64 = self.weights.iter().map(|weight| f64::from(*weight)).sum();
+        for (n, endpoint) in self.endpoints.iter().enumerate() {
+            let share =
+                self.weights.get(n).map(|weight| format!(", {:.1} %", 100.0 * f64::from(*weight) / all));
+            let share = share.unwrap_or_default();
             let own = self.masquerade || self.masquerade_endpoints.contains(endpoint);
             let seen = if own { "sees this node's address" } else { "sees the client's address" };
-            let _ = writeln!(out, "  endpoint  {endpoint}  ({seen})");
+            let _ = writeln!(out, "  endpoint  {endpoint}  ({seen}{share})");
         }
         for excluded in &self.excluded {
             let _ = writeln!(out, "  not used  {}  ({})", excluded.endpoint, excluded.reason);
@@ -295,6 +303,7 @@ mod tests {
                 verdict,
                 reason: "why".into(),
                 endpoints: Vec::new(),
+                weights: Vec::new(),
                 masquerade: Masquerade::Never,
                 service: None,
                 frontend: None,

@@ -1,20 +1,22 @@
 //! Which endpoint goes into which slot.
 
 use model::EndpointAddr;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
-/// Puts `wanted` (sorted, without repetition) into slots 0 to n-1, so that as few slots as possible change:
-/// an endpoint that has a slot below n keeps it, the others fill the holes in their order. With nothing placed
-/// before, the order is that of `wanted`.
+/// Puts `wanted` (sorted; an endpoint that is there n times is to have n slots) into slots 0 to n-1, so that as few slots as
+/// possible change: an endpoint that has a slot below n keeps it, as far as it is to have so many, and the others fill the holes
+/// in their order. With nothing placed before, the order is that of `wanted`.
 pub fn place(before: impl Fn(usize) -> Option<EndpointAddr>, wanted: &[EndpointAddr]) -> Vec<EndpointAddr> {
-    let mut slots: Vec<Option<EndpointAddr>> = vec![None; wanted.len()];
-    let mut kept = FxHashSet::default();
-    for (index, slot) in slots.iter_mut().enumerate() {
-        let keep = before(index).filter(|e| wanted.binary_search(e).is_ok() && kept.insert(*e));
-        *slot = keep;
-    }
-    let mut rest = wanted.iter().filter(|e| !kept.contains(e));
-    slots.into_iter().filter_map(|slot| slot.or_else(|| rest.next().copied())).collect()
+    let mut left: FxHashMap<EndpointAddr, usize> = FxHashMap::default();
+    wanted.iter().for_each(|endpoint| *left.entry(*endpoint).or_default() += 1);
+    let mut take = |endpoint: &EndpointAddr| {
+        let count = left.get_mut(endpoint).filter(|count| **count > 0);
+        count.map(|count| *count -= 1).is_some()
+    };
+    let kept: Vec<Option<EndpointAddr>> =
+        (0..wanted.len()).map(|slot| before(slot).filter(&mut take)).collect();
+    let mut rest = wanted.iter().filter(|endpoint| take(endpoint));
+    kept.into_iter().filter_map(|slot| slot.or_else(|| rest.next().copied())).collect()
 }
 
 #[cfg(test)]
@@ -36,6 +38,11 @@ mod tests {
             ("ab", "cd", "cd"),
             ("aab", "ab", "ab"),
             ("xyz", "", ""),
+            ("", "aab", "aab"),
+            ("ab", "aab", "aba"),
+            ("aab", "abb", "abb"),
+            ("aabb", "aab", "aab"),
+            ("bbaa", "aab", "baa"),
         ] {
             let old = list(before);
             let got = place(|i| old.get(i).copied(), &list(wanted));

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use model::EndpointAddr;
-use resolve::VipKind;
+use resolve::{VipKind, places};
 
 use crate::digest::Digest;
 use crate::layout::whole_chain;
@@ -48,7 +48,7 @@ impl Lowering<'_> {
         rule.into_iter().collect()
     }
 
-    /// Affinity first, then one rule per endpoint, all equally likely.
+    /// Affinity first, then one rule per endpoint: all equally likely, or by weight.
     fn choices(&self, endpoints: &[EndpointAddr]) -> Vec<String> {
         let family = self.route.family;
         let known = endpoints.iter().filter_map(|endpoint| {
@@ -57,13 +57,21 @@ impl Lowering<'_> {
             let rule = rule.seen(&self.affinity_list(endpoint), seconds, family);
             Some(rule.jump(self.endpoint_chain(endpoint)))
         });
-        let left = (1..=endpoints.len()).rev();
-        let random = endpoints.iter().zip(left).map(|(endpoint, left)| {
+        let places = places(endpoints, &self.route.balance);
+        let chances: Vec<u32> = match places {
+            Some(places) => places.into_iter().map(u32::from).collect(),
+            None => vec![1; endpoints.len()],
+        };
+        let mut left: u32 = chances.iter().sum();
+        let random = endpoints.iter().zip(chances).map(|(endpoint, chances)| {
+            let all = left;
+            left -= chances;
             if self.has_chain(endpoint) {
-                Rule::new().comment(&self.name).one_of(left).jump(self.endpoint_chain(endpoint))
+                let rule = Rule::new().comment(&self.name).sometimes(chances, all);
+                rule.jump(self.endpoint_chain(endpoint))
             } else {
                 let rule = Rule::new().protocol(self.route.name.protocol).comment(&self.name);
-                rule.one_of(left).translate(endpoint)
+                rule.sometimes(chances, all).translate(endpoint)
             }
         });
         known.chain(random).collect()

@@ -61,13 +61,13 @@ impl Rule {
         self.add(format_args!("-m {protocol} --dport {first}:{last}"))
     }
 
-    /// One of `n` equally likely rules that follow each other. The tools print the 31 bits that the kernel keeps.
-    pub fn one_of(self, n: usize) -> Self {
-        if n <= 1 {
+    /// Matches in `chances` of `all` cases. The tools print the 31 bits that the kernel keeps.
+    pub fn sometimes(self, chances: u32, all: u32) -> Self {
+        if chances >= all {
             return self;
         }
         const UNIT: f64 = (1u64 << 31) as f64;
-        let probability = (UNIT / n as f64).round() / UNIT;
+        let probability = (UNIT * f64::from(chances) / f64::from(all)).round() / UNIT;
         self.add(format_args!("-m statistic --mode random --probability {probability:.11}"))
     }
 
@@ -170,13 +170,18 @@ mod tests {
 
     #[test]
     fn probabilities_are_what_the_kernel_keeps() {
-        for (n, want) in
-            [(2, "0.50000000000"), (3, "0.33333333349"), (5, "0.20000000019"), (5000, "0.00020000013")]
-        {
-            let rule = Rule::new().one_of(n).jump("X");
+        for (chances, all, want) in [
+            (1, 2, "0.50000000000"),
+            (1, 3, "0.33333333349"),
+            (1, 5, "0.20000000019"),
+            (1, 5000, "0.00020000013"),
+            (3, 4, "0.75000000000"),
+            (2, 3, "0.66666666651"),
+        ] {
+            let rule = Rule::new().sometimes(chances, all).jump("X");
             assert_eq!(rule, format!("-m statistic --mode random --probability {want} -j X"));
         }
-        assert_eq!(Rule::new().one_of(1).jump("X"), "-j X");
+        assert_eq!(Rule::new().sometimes(1, 1).jump("X"), "-j X");
     }
 
     #[test]

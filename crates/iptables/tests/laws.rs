@@ -55,7 +55,7 @@ fn agrees(engine: &Engine<Iptables>, kernel: &Kernel, packet: &Packet) -> Result
         Masquerade::Towards(some) => some,
     };
     let says = Outcome { verdict: answer.verdict, endpoints: answer.endpoints, masqueraded };
-    let does = kernel.outcome(packet).map_err(TestCaseError::fail)?;
+    let does = kernel.weighted_outcome(packet, &answer.weights).map_err(TestCaseError::fail)?;
     prop_assert_eq!(does, says, "rules (left), explanation (right: {}) of {:?}", answer.reason, packet);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How a Service's connections are spread over its endpoints, where a dataplane can choose (mode ipvs).
+//! How a Service's connections are spread over its endpoints: by weight, and in mode ipvs by a scheduler.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -52,6 +52,12 @@ impl Scheduler {
     /// Its name, as the kernel, `ipvsadm -s` and `--ipvs-scheduler` write it.
     pub fn as_str(self) -> &'static str {
         self.module().trim_start_matches("ip_vs_")
+    }
+
+    /// Whether it looks at weights (`net/netfilter/ipvs/ip_vs_*.c`, Linux 6.12).
+    pub fn counts_weights(self) -> bool {
+        use Scheduler::{Dh, Lc, Rr};
+        !matches!(self, Rr | Lc | Dh)
     }
 
     /// The kernel module that has it, as `modprobe` takes it.

@@ -87,11 +87,8 @@ impl ChainId {
     pub const FIREWALL: [ChainId; 3] =
         [ChainId::Firewall, ChainId::FirewallPrerouting, ChainId::FirewallOutput];
     /// Chains that are there while a Service limits the sources of its NodePorts.
-    pub const NODE_PORT_FIREWALL: [ChainId; 3] = [
-        ChainId::FirewallNodePorts,
-        ChainId::FirewallNodePortsPrerouting,
-        ChainId::FirewallNodePortsOutput,
-    ];
+    pub const NODE_PORT_FIREWALL: [ChainId; 3] =
+        [ChainId::FirewallNodePorts, ChainId::FirewallNodePortsPrerouting, ChainId::FirewallNodePortsOutput];
     /// Chains that are there while a Service has affinity.
     pub const AFFINITY: [ChainId; 3] =
         [ChainId::AffinityRecord, ChainId::AffinityInput, ChainId::AffinityPostrouting];

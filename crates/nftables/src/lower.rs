@@ -1,11 +1,13 @@
 //! One Route as a set of objects. Pure.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
+use std::iter::repeat_n;
 use std::net::IpAddr;
 
 use dataplane::place;
-use model::{EndpointAddr, Protocol};
-use resolve::{Decision, Route, VipKind};
+use model::{Balance, EndpointAddr, Protocol};
+use resolve::{Decision, Route, VipKind, places};
 use rustc_hash::FxHasher;
 
 use crate::ids::{AFFINITY_SHARDS, ChainId, PORT_SHARDS, Pick, SetId, VIP_SHARDS};
@@ -167,7 +169,7 @@ impl Lowering<'_> {
     /// into neighbouring shards, so that their keys cannot meet.
     fn pick(&mut self, front: Front, decision: &Decision, list: u8, masquerade: bool) -> Option<Pick> {
         let endpoints = decision.endpoints();
-        let endpoints = &endpoints[..endpoints.len().min(slots::MAX)];
+        let endpoints = weighted(&endpoints[..endpoints.len().min(slots::MAX)], &self.route.balance);
         let size = slots::class_of(endpoints.len())?;
         let shard = front.shard(list);
         let affinity = self.route.affinity_seconds.map(|_| front.affinity_shard());
@@ -175,7 +177,7 @@ impl Lowering<'_> {
         self.chain(ChainId::Pick(pick));
         let already = list == 1 && masquerade;
         if !already {
-            self.slots(front, shard, endpoints);
+            self.slots(front, shard, &endpoints);
         }
         Some(pick)
     }
@@ -267,6 +269,13 @@ impl Lowering<'_> {
     fn chain(&mut self, chain: ChainId) {
         self.out.push((Key::Chain(self.route.family, chain), Value::Definition(0)));
     }
+}
+
+/// The endpoints, each as often as it is to have slots.
+fn weighted<'a>(endpoints: &'a [EndpointAddr], balance: &Balance) -> Cow<'a, [EndpointAddr]> {
+    let Some(places) = places(endpoints, balance) else { return Cow::Borrowed(endpoints) };
+    let repeated = endpoints.iter().zip(places).flat_map(|(e, n)| repeat_n(*e, n.into()));
+    Cow::Owned(repeated.collect())
 }
 
 impl Front {

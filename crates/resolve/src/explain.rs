@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{
-    EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, ServicePort, ServicePortName, Store,
+    EndpointAddr, FrontendKey, IpFamily, NamespacedName, Protocol, Scheduler, ServicePort, ServicePortName,
+    Store,
 };
 
 use crate::elsewhere::elsewhere;
@@ -13,7 +14,7 @@ use crate::route::policy_view;
 use crate::scope::localhost_nodeports;
 use crate::{
     Decision, Excluded, LocalSource, Mode, NodePortScope, ProxyConfig, Route, VipKind, candidates, choose,
-    resolve,
+    places, resolve,
 };
 
 /// The first packet of a connection, as this node sees it.
@@ -77,9 +78,12 @@ pub struct Explanation {
     pub verdict: PacketVerdict,
     /// Why, in a sentence's words.
     pub reason: String,
-    /// The endpoints that it may reach; sorted. Each has the same probability, but for mode ipvs with another scheduler
-    /// than `rr`, which `reason` names.
+    /// The endpoints that it may reach; sorted. Each has the same probability, but for `weights`, and for mode ipvs with
+    /// another scheduler than `rr`, which `reason` names.
     pub endpoints: Vec<EndpointAddr>,
+    /// In the order of `endpoints`: how often each is chosen, in proportion to the others. Empty where the Service's weights
+    /// do not count.
+    pub weights: Vec<u16>,
     /// Whether its source is rewritten.
     pub masquerade: Masquerade,
     /// The ServicePort that it addresses.
@@ -96,6 +100,7 @@ impl Explanation {
             verdict,
             reason: reason.into(),
             endpoints: Vec::new(),
+            weights: Vec::new(),
             masquerade: Masquerade::Never,
             service: None,
             frontend: None,
@@ -234,6 +239,7 @@ impl<'a> Ask<'a> {
         };
         let endpoints = decision.endpoints().to_vec();
         Explanation {
+            weights: self.weights(route, key, &endpoints),
             masquerade: self.masquerade(route, &endpoints, masquerade),
             excluded: self.excluded(service, route, &endpoints, local_only),
             verdict,
@@ -248,15 +254,30 @@ impl<'a> Ask<'a> {
     /// only where they get the same endpoints as everybody. Where they do not, nf_tables chooses at random before IPVS.
     fn chosen(&self, route: &Route, key: FrontendKey, list: &[EndpointAddr]) -> String {
         let count = format!("one of {} endpoints", list.len());
+        match self.scheduler(route, key, list) {
+            Some(scheduler) => format!("{count}, by scheduler {scheduler}"),
+            None if self.weights(route, key, list).is_empty() => count,
+            None => format!("{count}, by weight"),
+        }
+    }
+
+    /// The scheduler that chooses, if IPVS does.
+    fn scheduler(&self, route: &Route, key: FrontendKey, list: &[EndpointAddr]) -> Option<Scheduler> {
         let is_cluster_ip = |ip| route.vips.iter().any(|vip| vip.ip == ip && vip.kind == VipKind::ClusterIp);
         let internal = matches!(key, FrontendKey::Vip { ip, .. } if is_cluster_ip(ip));
-        if self.config.mode != Mode::Ipvs
-            || route.by_rules
-            || (!internal && route.external.endpoints() != list)
-        {
-            return count;
+        let same = internal || route.external.endpoints() == list;
+        let by_ipvs = self.config.mode == Mode::Ipvs && !route.by_rules && same;
+        by_ipvs.then(|| route.balance.scheduler.unwrap_or(self.config.scheduler))
+    }
+
+    /// How often each endpoint is chosen: by nf_tables and iptables in places, by IPVS in weights.
+    fn weights(&self, route: &Route, key: FrontendKey, list: &[EndpointAddr]) -> Vec<u16> {
+        let balance = &route.balance;
+        match self.scheduler(route, key, list) {
+            None => places(list, balance).unwrap_or_default(),
+            Some(scheduler) if !scheduler.counts_weights() || balance.weights.is_empty() => Vec::new(),
+            Some(_) => list.iter().map(|endpoint| balance.weight(endpoint.ip)).collect(),
         }
-        format!("{count}, by scheduler {}", route.balance.scheduler.unwrap_or(self.config.scheduler))
     }
 
     /// A packet from elsewhere to an endpoint on this node's own address (a pod on the host's network) never passes

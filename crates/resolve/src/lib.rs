@@ -23,6 +23,7 @@ mod local;
 mod roster;
 mod route;
 mod scope;
+mod shares;
 
 pub use candidates::{Candidate, candidates};
 pub use choose::{Choice, PolicyView, choose};
@@ -34,3 +35,4 @@ pub use local::{HealthCheck, LocalView};
 pub use roster::{Member, Roster, Standing, roster};
 pub use route::{Conflict, Decision, Resolved, Route, Vip, VipKind, resolve};
 pub use scope::{LocalSource, NodePortScope, localhost_nodeport_nets};
+pub use shares::places;

@@ -15,7 +15,8 @@ use crate::{Candidate, Choice, Drain, PolicyView, ProxyConfig, candidates, choos
 /// What happens to a new connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It goes to one of these endpoints, each with the same probability. Never empty; sorted.
+    /// It goes to one of these endpoints, each with the same probability, unless [`Route::balance`] has weights ([`crate::places`]).
+    /// Never empty; sorted.
     Dnat(Arc<[EndpointAddr]>),
     /// It is refused: no usable endpoint exists anywhere.
     Reject,
@@ -99,7 +100,7 @@ pub struct Route {
     pub serving: Arc<[EndpointAddr]>,
     /// The Service's `healthCheckNodePort`, if load balancers ask this node for its health; the same in all its Routes.
     pub health_check_port: Option<u16>,
-    /// How its connections are spread, as the Service asks for it (mode ipvs); the same in all its Routes.
+    /// How its connections are spread, as the Service asks for it (the scheduler in mode ipvs only); the same in all its Routes.
     pub balance: Balance,
     /// Its endpoints are chosen by rules in mode ipvs too; the same in all its Routes.
     pub by_rules: bool,

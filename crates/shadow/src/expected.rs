@@ -36,7 +36,10 @@ impl Expected {
         for vip in &route.vips {
             let frontend = if vip.kind == VipKind::ClusterIp { &internal } else { &external };
             let key = FrontendKey::Vip { ip: vip.ip, protocol, port: route.port };
-            self.frontends.insert(key, Frontend { sources: Some(sources(vip.allowed_sources.as_deref())), ..frontend.clone() });
+            self.frontends.insert(
+                key,
+                Frontend { sources: Some(sources(vip.allowed_sources.as_deref())), ..frontend.clone() },
+            );
         }
         if let Some(port) = route.node_port {
             let key = FrontendKey::NodePort { family: route.family, protocol, port };

@@ -91,6 +91,11 @@ impl Kernel {
 
     /// What becomes of a packet, over all draws. Endpoints that are not equally likely are an error.
     pub fn outcome(&self, packet: &Packet) -> Result<Outcome, String> {
+        self.weighted_outcome(packet, &[])
+    }
+
+    /// The same where endpoints are to have these weights, in their order; none: all alike.
+    pub fn weighted_outcome(&self, packet: &Packet, weights: &[u16]) -> Result<Outcome, String> {
         let arrivals = self.arrivals(packet)?;
         let verdict = arrivals[0].verdict;
         if arrivals.iter().any(|arrival| arrival.verdict != verdict) {
@@ -103,9 +108,11 @@ impl Kernel {
             *chances.entry(endpoint).or_default() += arrival.probability;
             masqueraded.extend(arrival.masqueraded.then_some(endpoint));
         }
-        let fair = 1.0 / chances.len() as f64;
-        if chances.values().any(|chance| (chance / fair - 1.0).abs() > 0.001) {
-            return Err(format!("the choice is not uniform: {chances:?}"));
+        let all: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+        let fair =
+            |n: usize| weights.get(n).map_or(1.0 / chances.len() as f64, |weight| f64::from(*weight) / all);
+        if chances.values().enumerate().any(|(n, chance)| (chance / fair(n) - 1.0).abs() > 0.001) {
+            return Err(format!("the choice is not by weights {weights:?}: {chances:?}"));
         }
         let endpoints = chances.into_keys().collect();
         Ok(Outcome { verdict, endpoints, masqueraded: masqueraded.into_iter().collect() })

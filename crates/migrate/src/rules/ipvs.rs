@@ -1,7 +1,5 @@
 //! What kube-proxy's mode ipvs does, and what becomes of it.
 
-use model::Balance;
-
 use super::{ANY, IPTABLES_AND_NFTABLES, IPVS, Rule};
 use crate::report::Severity::{Breaks, Differs, Note};
 use crate::view::{Subjects, View, always, is_external, is_local, setting, settings, some};
@@ -196,10 +194,10 @@ pub(super) const RULES: &[Rule] = &[
         severity: Note,
         from: ANY,
         to: IPTABLES_AND_NFTABLES,
-        title: "annotations towpath.dev/scheduler and towpath.dev/weights count in mode ipvs only",
-        why: "The other modes choose each endpoint with the same probability.",
+        title: "the annotation towpath.dev/scheduler counts in mode ipvs only",
+        why: "The other modes choose at random, by towpath.dev/weights.",
         remedy: "",
-        subjects: |view| view.services(|s| s.balance != Balance::default()),
+        subjects: |view| view.services(|s| s.balance.scheduler.is_some()),
     },
 ];
 

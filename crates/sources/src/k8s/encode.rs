@@ -278,7 +278,8 @@ mod tests {
         let annotations = json!({"towpath.dev/strict-source-ranges": "true"});
         let spec = json!({"clusterIP": "10.96.0.1", "type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"],
             "ports": [{"port": 80, "nodePort": 30080}]});
-        let object = json!({"metadata": {"name": "a", "namespace": "n", "annotations": annotations}, "spec": spec});
+        let object =
+            json!({"metadata": {"name": "a", "namespace": "n", "annotations": annotations}, "spec": spec});
         there_and_back(Kind::Service, &object.to_string());
     }
 
