@@ -159,6 +159,8 @@ pub struct FrontendView {
 pub struct WayView {
     /// `dnat`, `reject` or `drop`.
     pub verdict: &'static str,
+    /// Without endpoints: usable ones exist, but none that this traffic may use on this node.
+    pub elsewhere: bool,
     /// The policy that decides, `Cluster` or `Local`.
     pub policy: &'static str,
     /// Some of this traffic has its source address rewritten to the node's.

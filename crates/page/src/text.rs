@@ -114,7 +114,10 @@ fn port(out: &mut String, port: &PortView) {
 fn way(out: &mut String, name: &str, way: &WayView) {
     let outcome = match way.verdict {
         "dnat" => format!("one of {}, {}", way.shares.len() + way.more, way.chosen),
-        "reject" => "refused, no usable endpoint exists".into(),
+        "reject" => format!(
+            "refused, {}",
+            if way.elsewhere { "no usable endpoint on this node" } else { "no usable endpoint exists" }
+        ),
         _ => "dropped, no usable endpoint on this node".into(),
     };
     let _ = writeln!(out, "  {name}: {outcome}; policy {}; {}", way.policy, way.masquerade);

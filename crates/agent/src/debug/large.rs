@@ -11,7 +11,7 @@ use admin::Page;
 /// Copies take at most one in this many parts of the sync thread's time: after each, the next one waits.
 const SHARE: u32 = 50;
 /// A request waits this long for its copy; if that is not enough, it is told when to come again.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(1);
 /// Answers in memory at a time: made, and not read to the end. Who does not read loses his connection after 30 s.
 const BODIES: usize = 4;
 
@@ -31,6 +31,7 @@ impl Default for Large {
 }
 
 /// As long as it lives, nobody else makes such a page.
+#[derive(Debug)]
 pub(super) struct Turn<'a>(MutexGuard<'a, Instant>);
 
 impl Large {
@@ -87,9 +88,9 @@ mod tests {
         let bodies: Vec<_> = (0..BODIES).map(|_| large.body()).collect();
         assert!(refused(&large).is_some_and(|why| why.contains("do not read")));
         drop(bodies);
-        large.turn().ok().expect("nobody reads").took(Duration::from_millis(10));
+        large.turn().unwrap().took(Duration::from_millis(10));
         let started = Instant::now();
-        large.turn().ok().expect("after half a second").took(Duration::from_secs(1));
+        large.turn().unwrap().took(Duration::from_secs(1));
         assert!(started.elapsed() > Duration::from_millis(400));
         assert!(refused(&large).is_some_and(|why| why.ends_with("ask again in 49 s\n")));
     }

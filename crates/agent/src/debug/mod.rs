@@ -38,6 +38,7 @@ const LINKS: &[Link] = &[
     Link { path: "/debug/rules", title: "Services" },
     Link { path: "/debug/status", title: "Status" },
     Link { path: "/debug/flows", title: "Connections" },
+    Link { path: "/debug/audit", title: "Changes" },
     Link { path: "/debug/dns", title: "DNS" },
     Link { path: "/debug/rules?format=text", title: "All rules" },
     Link { path: "/configz", title: "Settings" },

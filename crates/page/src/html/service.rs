@@ -80,10 +80,15 @@ fn way(name: &str, way: &WayView) -> Markup {
 
 fn outcome(way: &WayView) -> Markup {
     let total = way.shares.len() + way.more;
+    let why = if way.elsewhere {
+        "usable endpoints exist, but none on this node"
+    } else {
+        "no usable endpoint exists anywhere"
+    };
     match way.verdict {
         "dnat" => html! { "One of " (count(total, "endpoint")) ", " (way.chosen) "." },
-        "reject" => html! { span.bad { "Refused" } ": no usable endpoint exists anywhere." },
-        _ => html! { span.bad { "Dropped" } ": usable endpoints exist, but none on this node." },
+        "reject" => html! { span.bad { "Refused" } ": " (why) "." },
+        _ => html! { span.bad { "Dropped" } ": " (why) "." },
     }
 }
 

@@ -1,6 +1,6 @@
 //! A Service as the page shows it.
 
-use model::{EndpointAddr, IpFamily, Scheduler, Service};
+use model::{EndpointAddr, IpFamily, NoLocal, Scheduler, Service};
 use page::{
     ENDPOINTS, EndpointView, FrontendView, PORTS, PortView, RulesText, ServiceView, Setting, Share,
     StandingView, UnfitView, WayView,
@@ -68,6 +68,18 @@ fn settings(found: &Found) -> Vec<Setting> {
             check.port.to_string(),
             format!("answers {code}: {ready} ready on this node"),
         );
+    }
+    if service.prefer_local {
+        let meaning = "ready endpoints of this node first; all others where it has none".into();
+        add("towpath.dev/prefer-local", "true".into(), meaning);
+    }
+    if service.no_local == NoLocal::Reject {
+        let meaning = "refused, not dropped, where policy Local leaves this node without an endpoint".into();
+        add("towpath.dev/no-local", "reject".into(), meaning);
+    }
+    if let Some(deadline) = service.drain_deadline {
+        let meaning = "after an endpoint has gone, its connections end".into();
+        add("towpath.dev/drain-deadline", format!("{} s", deadline.as_secs_f64()), meaning);
     }
     if let Some(scheduler) = service.balance.scheduler {
         let only = if found.config.mode == Mode::Ipvs { "" } else { "counts in mode ipvs only" };
@@ -193,6 +205,7 @@ fn way(
             Decision::Reject | Decision::RejectHere => "reject",
             Decision::Drop => "drop",
         },
+        elsewhere: matches!(decision, Decision::Drop | Decision::RejectHere),
         policy,
         masquerades: masquerades && !endpoints.is_empty(),
         masquerade: if endpoints.is_empty() { String::new() } else { sentence },

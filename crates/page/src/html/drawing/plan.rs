@@ -252,6 +252,7 @@ fn choice_box(way: &Way<'_>) -> Box {
     let masquerade = if way.view.masquerades { ", masqueraded" } else { "" };
     let outcome = match way.view.verdict {
         "dnat" => format!("{}{masquerade}", way.view.chosen),
+        "reject" if way.view.elsewhere => "refused: none on this node".into(),
         "reject" => "refused: no endpoint".into(),
         _ => "dropped: none on this node".into(),
     };
