@@ -98,6 +98,14 @@ impl Key {
         }
     }
 
+    /// The virtual server that this is, or is a part of.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Key::Server(server) | Key::Real(server, _) => Some(*server),
+            Key::Rule(_) | Key::Route(_) => None,
+        }
+    }
+
     /// The virtual server of which this says in our table that it is ours.
     pub fn recorded(&self) -> Option<Server> {
         match self {

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use dataplane::{ApplyError, Leaver, Operate, Retired};
+use dataplane::{ApplyError, Dataplane, Leaver, Operate, Retired};
 use model::{FrontendKey, IpFamily};
 use nftables::{Nftables, Style};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kernel::Kernel;
-use crate::objects::{Key, Server, Value};
+use crate::objects::{Key, Server, Value, record, rule_of};
 use crate::servers::Left;
 use crate::{Ipvs, Settings, route, text};
 
+/// Virtual servers that are asked for one by one; of more, everything is read.
+const FEW: usize = 256;
 /// Between looks at what drains.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,24 @@ impl Operate for Ipvs {
         let own = text::all(objects.iter().map(|(key, value)| (key, value)));
         let comment = own.lines().map(|line| format!("# {line}\n"));
         format!("{}\n{}", self.rules.render(&rules), comment.collect::<String>())
+    }
+
+    fn observe_some(&mut self, keys: &FxHashSet<Key>) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        let servers: FxHashSet<Server> = keys.iter().filter_map(Key::server).collect();
+        if servers.len() > FEW {
+            let mut all = self.observe()?;
+            all.retain(|key, _| keys.contains(key));
+            return Ok(all);
+        }
+        let mut some = self.observe_some_rules(keys, &servers)?;
+        // What our table does not name is somebody else's.
+        let ours: Vec<Server> = servers.into_iter().filter(|s| some.contains_key(&record(*s))).collect();
+        some.extend(self.peek(&ours)?);
+        if keys.iter().any(|key| matches!(key, Key::Route(_))) {
+            some.extend(self.own_routes()?);
+        }
+        some.retain(|key, _| keys.contains(key));
+        Ok(some)
     }
 
     fn touched_by_others(&mut self) -> bool {
@@ -112,6 +133,27 @@ impl Operate for Ipvs {
 }
 
 impl Ipvs {
+    /// The rules among these keys, and those that say whose these virtual servers are.
+    fn observe_some_rules(
+        &mut self,
+        keys: &FxHashSet<Key>,
+        servers: &FxHashSet<Server>,
+    ) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        let records = servers.iter().map(|server| record(*server));
+        let rules = keys.iter().cloned().chain(records).filter_map(rule_of).collect();
+        let found = self.rules.observe_some(&rules)?;
+        Ok(found.into_iter().map(|(key, value)| (Key::Rule(key), Value::Rule(value))).collect())
+    }
+
+    fn peek(&mut self, ours: &[Server]) -> Result<Vec<(Key, Value)>, ApplyError> {
+        let Some(servers) = self.kernel.as_mut().and_then(Kernel::servers_if_any) else {
+            return Ok(Vec::new());
+        };
+        let found = ours.iter().map(|server| servers.peek(*server)).collect::<Result<Vec<_>, _>>();
+        let found = found.map_err(ApplyError::new("cannot read virtual servers from IPVS"))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     fn own_routes(&mut self) -> Result<Vec<(Key, Value)>, ApplyError> {
         self.kernel()?.observe_routes().map_err(ApplyError::new("cannot read our routes"))
     }

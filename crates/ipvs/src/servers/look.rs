@@ -64,6 +64,22 @@ impl Servers {
         Ok(())
     }
 
+    /// What the kernel has of one virtual server, as [`Servers::observe`] would tell it; nothing is noted. Errors: the
+    /// socket failed.
+    pub fn peek(&mut self, server: Server) -> Result<Vec<(Key, Value)>, NetlinkError> {
+        let key = kernel_key(server);
+        let Some(found) = ipvs::service(&mut self.socket, &key)? else { return Ok(Vec::new()) };
+        let reals = ipvs::destinations(&mut self.socket, &key)?.into_iter().map(|found| found.server);
+        let mut objects: Vec<(Key, Value)> = reals
+            .filter(|real| real.weight > 0)
+            .map(|real| (Key::Real(server, endpoint_of(&real)), Value::Real(real.weight)))
+            .collect();
+        if !objects.is_empty() {
+            objects.push((Key::Server(server), Value::Server(Choice::of(&found))));
+        }
+        Ok(objects)
+    }
+
     /// Whether somebody else has deleted a virtual server of ours, or has changed how it chooses. Asks for all of them, once.
     /// Errors: the socket failed.
     pub fn look_at_all(&mut self) -> Result<bool, NetlinkError> {
