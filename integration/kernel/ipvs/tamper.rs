@@ -1,10 +1,11 @@
 //! Other programs' hands in what is ours: repaired, and counted.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use model::Protocol::Tcp;
-use netlink::ipvs::{Command, PERSISTENT, RealServer, VirtualServer};
+use netlink::ipvs::{Command, Key, PERSISTENT, RealServer, VirtualServer};
 use testkit::wait;
 
 use super::{ENDPOINTS, POD6, VIP, VIP6, plan};
@@ -15,7 +16,14 @@ use crate::stage::{Stage, socket};
 use crate::vs::key;
 
 pub(crate) const TESTS: &[Test] = &[
-    Test::new("servers_that_others_change_are_repaired", servers),
+    Test::new("a_real_server_that_others_delete", || {
+        servers(|real| vec![Command::DeleteDestination(real.vip, real.at)])
+    }),
+    Test::new("a_weight_that_others_change", || servers(|real| vec![real.weigh(9)])),
+    Test::new("a_weight_that_others_take", || servers(|real| vec![real.weigh(0)])),
+    Test::new("a_stray_real_server", || servers(Real::stray)),
+    Test::new("a_virtual_server_that_others_change", || servers(Real::other_choice)),
+    Test::new("a_virtual_server_that_others_delete", || servers(|real| vec![Command::Delete(real.vip)])),
     Test::new("routes_that_others_delete_are_repaired", routes),
     Test::new("tables_that_others_delete_are_repaired", tables),
     Test::new("all_virtual_servers_flushed", flushed),
@@ -48,27 +56,36 @@ fn repaired(stage: &mut Stage, what: &str, tamper: impl FnOnce(&Stage) -> Result
     stage.reaches(POD, VIP, Tcp, &ENDPOINTS)
 }
 
-fn servers() -> Result<()> {
+/// A real server that others lay their hands on.
+struct Real {
+    vip: Key,
+    at: SocketAddr,
+    /// What its virtual server is.
+    server: VirtualServer,
+}
+
+impl Real {
+    fn weigh(&self, weight: u32) -> Command {
+        Command::EditDestination(self.vip, RealServer::masquerade(self.at, weight))
+    }
+
+    fn stray(self) -> Vec<Command> {
+        let stray = SocketAddr::from(([10, 244, 9, 99], 8080));
+        vec![Command::AddDestination(self.vip, RealServer::masquerade(stray, 5))]
+    }
+
+    fn other_choice(self) -> Vec<Command> {
+        let other = VirtualServer { scheduler: "sh".into(), flags: PERSISTENT, timeout: 9, ..self.server };
+        vec![Command::Edit(other)]
+    }
+}
+
+/// Each on a stage of its own: in an emulated machine a few repairs use up the share of the time that they may cost.
+fn servers(hands: fn(Real) -> Vec<Command>) -> Result<()> {
     plan()?.start()?.play(|stage| {
-        let (vip, first) = (key(VIP, Tcp)?, socket(ENDPOINTS[0])?);
         let server = stage.virtual_server(VIP, Tcp)?;
-        let changed =
-            VirtualServer { scheduler: "sh".into(), flags: PERSISTENT, timeout: 9, ..server.clone() };
-        let hands: [(&str, Vec<Command>); 6] = [
-            ("a real server deleted", vec![Command::DeleteDestination(vip, first)]),
-            ("a weight changed", vec![Command::EditDestination(vip, RealServer::masquerade(first, 9))]),
-            ("a weight taken", vec![Command::EditDestination(vip, RealServer::masquerade(first, 0))]),
-            (
-                "a stray real server",
-                vec![Command::AddDestination(vip, RealServer::masquerade(socket("10.244.9.99:8080")?, 5))],
-            ),
-            ("a virtual server changed", vec![Command::Edit(changed)]),
-            ("a virtual server deleted", vec![Command::Delete(vip)]),
-        ];
-        for (what, commands) in hands {
-            repaired(stage, what, |stage| stage.ipvs_commands(&commands))?;
-        }
-        Ok(())
+        let commands = hands(Real { vip: key(VIP, Tcp)?, at: socket(ENDPOINTS[0])?, server });
+        repaired(stage, "it", |stage| stage.ipvs_commands(&commands))
     })
 }
 

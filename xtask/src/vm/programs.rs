@@ -115,7 +115,7 @@ const TABLE: &[Row] = &[
         &[],
     ),
     ("towpath-integration", "kernel", &["policies::ipvs::"], 25, "mode ipvs: traffic policies", &[]),
-    ("towpath-integration", "kernel", &["tamper::ipvs::"], 100, "mode ipvs: repair", &[]),
+    ("towpath-integration", "kernel", &["tamper::ipvs::"], 200, "mode ipvs: repair", &[]),
     (
         "towpath-integration",
         "kernel",
