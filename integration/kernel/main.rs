@@ -35,6 +35,7 @@ mod lifecycle;
 mod local_pods;
 mod modes;
 mod node;
+mod operations;
 mod packets;
 mod plan;
 mod refusals;
@@ -147,6 +148,9 @@ const THEMES: &[(&str, &[Test])] = &[
     ("takeover", takeover::TESTS),
     ("takeover", takeover::ipvs::TESTS),
     ("shadow", shadow::TESTS),
+    ("operations", operations::TESTS),
+    ("operations", operations::choice::TESTS),
+    ("operations", operations::state::TESTS),
     ("dns-node", dns::TESTS),
     ("dns-node", dns::falls::TESTS),
     ("dns-node", dns::node::TESTS),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{IpFamily, Protocol, Store};
+use model::{EndpointAddr, FrontendKey, IpFamily, Protocol, Store};
 
 use crate::{Explanation, Mode, Packet, PacketVerdict, ProxyConfig};
 
@@ -10,16 +10,30 @@ use crate::{Explanation, Mode, Packet, PacketVerdict, ProxyConfig};
 /// requests to every address that a Service has.)
 pub(crate) fn elsewhere(store: &Store, config: &ProxyConfig, packet: &Packet) -> Explanation {
     match config.mode {
-        Mode::Iptables => health_check(store, packet).unwrap_or_else(nothing),
+        Mode::Iptables => health_check(store, packet).unwrap_or_else(|| nothing(store, packet)),
         Mode::Nftables | Mode::Ipvs => {
             let routed = (config.mode == Mode::Ipvs).then(|| routed_vip(store, packet.to.ip)).flatten();
-            cluster_ip(store, packet).or(routed).or_else(|| unused(store, packet)).unwrap_or_else(nothing)
+            cluster_ip(store, packet)
+                .or(routed)
+                .or_else(|| unused(store, packet))
+                .unwrap_or_else(|| nothing(store, packet))
         }
     }
 }
 
-fn nothing() -> Explanation {
-    Explanation::of(PacketVerdict::None, "no Service has this address, port and protocol")
+fn nothing(store: &Store, packet: &Packet) -> Explanation {
+    let reason = closed_node_port(store, packet);
+    let reason = reason.unwrap_or_else(|| "no Service has this address, port and protocol".into());
+    Explanation::of(PacketVerdict::None, reason)
+}
+
+/// A NodePort does not answer at every address of the node.
+fn closed_node_port(store: &Store, packet: &Packet) -> Option<String> {
+    let EndpointAddr { ip, port } = packet.to;
+    let key = FrontendKey::NodePort { family: IpFamily::of(ip), protocol: packet.protocol, port };
+    let service = store.winner(&key).filter(|_| ip.is_loopback() || store.facts().owns(ip))?;
+    let why = if ip.is_loopback() { "at loopback addresses" } else { "at this address (nodePortAddresses)" };
+    Some(format!("the NodePort of {service}, which does not answer {why}"))
 }
 
 /// In mode iptables a rule accepts them ahead of a host firewall's.
