@@ -19,6 +19,7 @@ pub(crate) const REPAIRS: &[Test] = &[Test::new("a_repair_is_noted", repair_is_n
 
 fn trail(stage: &Stage, query: &str) -> Result<Vec<Value>> {
     let page: Value = serde_json::from_str(&stage.page(&format!("/debug/audit?format=json&{query}"))?)?;
+    testkit::schema::conforms("audit", &page)?;
     page["entries"].as_array().cloned().context("the page has no entries")
 }
 

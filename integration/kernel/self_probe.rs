@@ -85,6 +85,12 @@ fn dropped_packets() -> Result<()> {
             health.status == 503 && body["selfProbe"].is_string() && body["healthy"] == false,
             "{health:?}"
         );
+        let status = stage.run_program(&["status"])?;
+        let told = String::from_utf8_lossy(&status.stdout);
+        ensure!(
+            status.status.code() == Some(1) && told.contains("the self-probe fails: IPv4: "),
+            "{status:?}"
+        );
         let live = page(stage, "/livez")?;
         ensure!(live.status == 200, "a restart mends nothing: {live:?}");
         stage.node().nft("delete table inet somebody")?;

@@ -116,6 +116,8 @@ const TABLE: &[Row] = &[
     ),
     ("towpath-integration", "kernel", &["policies::ipvs::"], 25, "mode ipvs: traffic policies", &[]),
     ("towpath-integration", "kernel", &["tamper::ipvs::"], 200, "mode ipvs: repair", &[]),
+    ("towpath-integration", "kernel", &["self-probe::ipvs::"], 40, "mode ipvs: the self-probe", &[]),
+    ("towpath-integration", "kernel", &["audit::ipvs::"], 30, "mode ipvs: the audit trail", &[]),
     (
         "towpath-integration",
         "kernel",

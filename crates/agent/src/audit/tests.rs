@@ -114,6 +114,11 @@ fn an_entry_says_what_changed_what_it_meant_and_how_long_it_took() {
 }
 
 #[test]
+fn schema_of_the_trail() {
+    testkit::schema::current::<TrailView>("audit").unwrap();
+}
+
+#[test]
 fn why_there_was_a_sync() {
     let mut under = Under::keeping(20);
     let object = |under: &mut Under| under.object(cause("Node", "n", under.now.instant));

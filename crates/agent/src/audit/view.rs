@@ -15,6 +15,7 @@ const NAMED: usize = 5;
 
 /// The trail as JSON. The fields are a contract: scripts read them.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TrailView {
     /// The newest first.
@@ -29,6 +30,7 @@ pub(crate) struct TrailView {
 
 /// One sync, or one try of one.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EntryView {
     /// 1, 2, 3 ... since the process started.
@@ -68,6 +70,7 @@ pub(crate) struct EntryView {
 
 /// One object that changed.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ObjectView {
     kind: &'static str,

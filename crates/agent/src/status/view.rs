@@ -142,6 +142,7 @@ pub(crate) fn reasons(state: &State, answers: bool) -> Vec<String> {
     if answers && !state.health.is_current() {
         all.push("a change has waited too long to be programmed".into());
     }
+    all.extend(state.health.probe().map(|why| format!("the self-probe fails: {why}")));
     all.extend(state.last_error.iter().map(|error| format!("the last sync failed: {error}")));
     all
 }
@@ -166,6 +167,8 @@ mod tests {
             health: Health::new(Duration::from_secs(late)),
             ..State::default()
         };
+        let mut probed = state(true, None, 60);
+        probed.health.set_probe(Some("IPv4: no answer".into()));
         for (state, answers, expected) in [
             (state(true, None, 60), true, &[][..]),
             (state(true, None, 60), false, &["does not answer"]),
@@ -173,6 +176,7 @@ mod tests {
             (state(true, None, 0), true, &["too long"]),
             (state(true, Some("no room"), 60), true, &["the last sync failed: no room"]),
             (state(false, Some("no room"), 60), true, &["first sync", "no room"]),
+            (probed, true, &["the self-probe fails: IPv4: no answer"]),
         ] {
             let found = reasons(&state, answers);
             assert_eq!(found.len(), expected.len(), "{found:?} is not {expected:?}");
