@@ -19,6 +19,13 @@ pub(crate) fn shop() -> Vec<Value> {
             .map(|n| endpoint(&format!("10.244.{n}.20"), &format!("worker-{n}"), true))
             .collect::<Vec<_>>(),
     ));
+    let mut heavy = service("heavy", "10.96.0.15", &json!({}));
+    heavy["metadata"]["annotations"] = json!({ "towpath.dev/weights": "10.244.1.21=3" });
+    all.push(heavy);
+    all.push(slice(
+        "heavy",
+        &[endpoint("10.244.1.21", "worker-1", true), endpoint("10.244.2.21", "worker-2", true)],
+    ));
     all.push(service("lonely", "10.96.0.12", &json!({})));
     all.push(service("many", "10.96.0.13", &json!({})));
     all.push(slice(
@@ -33,7 +40,8 @@ pub(crate) fn shop() -> Vec<Value> {
 }
 
 /// The Services of [`shop`], as the list has them.
-pub(crate) const NAMES: [&str; 5] = ["shop/cart", "shop/evil", "shop/lonely", "shop/many", "shop/web"];
+pub(crate) const NAMES: [&str; 6] =
+    ["shop/cart", "shop/evil", "shop/heavy", "shop/lonely", "shop/many", "shop/web"];
 
 /// This node.
 pub(crate) fn node() -> Value {

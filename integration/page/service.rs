@@ -10,6 +10,7 @@ use crate::tab::Tab;
 pub(crate) const TESTS: &[Test] = &[
     ("service", service),
     ("drawing", drawing),
+    ("weights_are_shares", weights),
     ("a_long_list_of_endpoints_is_cut", long),
     ("the_difference_to_the_kernel", difference),
     ("a_service_follows_a_change", follows),
@@ -81,6 +82,15 @@ fn drawing() -> Result<()> {
     );
     let words = tab.text("document.querySelector('svg desc').textContent")?;
     ensure!(words.contains("From outside: 10.244.1.5:8080 100 %."), "{words}");
+    tab.is_content()
+}
+
+fn weights() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let mut tab = Tab::open(&place, "/debug/rules/shop/heavy")?;
+    let texts = tab.texts("svg text")?.join("\n");
+    ensure!(texts.contains("75 %, this node") && texts.contains("25 %, worker-2"), "{texts}");
+    ensure!(tab.text("document.body.innerText")?.contains("10.244.1.21/32=3"));
     tab.is_content()
 }
 

@@ -5,7 +5,7 @@ use page::{
     ENDPOINTS, EndpointView, FrontendView, PORTS, PortView, RulesText, ServiceView, Setting, Share,
     StandingView, UnfitView, WayView,
 };
-use resolve::{Decision, LocalSource, Member, Mode, Roster, Route, Standing, VipKind};
+use resolve::{Decision, LocalSource, Member, Mode, Roster, Route, Standing, VipKind, places};
 
 use super::Found;
 
@@ -210,7 +210,8 @@ fn way(
         masquerades: masquerades && !endpoints.is_empty(),
         masquerade: if endpoints.is_empty() { String::new() } else { sentence },
         shares: shown
-            .map(|addr| Share { endpoint: addr.to_string(), part: part(found, route, endpoints, *addr) })
+            .zip(parts(found, route, endpoints))
+            .map(|(addr, part)| Share { endpoint: addr.to_string(), part })
             .collect(),
         more: endpoints.len().saturating_sub(ENDPOINTS),
         chosen: chosen(found, route),
@@ -232,20 +233,22 @@ fn scheduler(found: &Found, route: &Route) -> Scheduler {
     route.balance.scheduler.unwrap_or(found.config.scheduler)
 }
 
-/// An endpoint's part of new connections, where it is fixed.
-fn part(found: &Found, route: &Route, endpoints: &[EndpointAddr], addr: EndpointAddr) -> Option<f64> {
-    let even = 1.0 / endpoints.len() as f64;
-    if found.config.mode != Mode::Ipvs {
-        return Some(even);
-    }
-    match scheduler(found, route) {
-        Scheduler::Rr => Some(even),
-        Scheduler::Wrr => {
-            let weight = |addr: &EndpointAddr| f64::from(route.balance.weight(addr.ip));
-            Some(weight(&addr) / endpoints.iter().map(weight).sum::<f64>())
+/// Each endpoint's part of new connections, where it is fixed.
+fn parts(found: &Found, route: &Route, endpoints: &[EndpointAddr]) -> Vec<Option<f64>> {
+    let scheduler = scheduler(found, route);
+    let counts: Vec<f64> = match (found.config.mode, scheduler) {
+        (Mode::Ipvs, Scheduler::Wrr) => {
+            endpoints.iter().map(|addr| f64::from(route.balance.weight(addr.ip))).collect()
         }
-        _ => None,
-    }
+        (Mode::Ipvs, Scheduler::Rr) => vec![1.0; endpoints.len()],
+        (Mode::Ipvs, _) => return vec![None; endpoints.len()],
+        (Mode::Nftables | Mode::Iptables, _) => match places(endpoints, &route.balance) {
+            Some(places) => places.into_iter().map(f64::from).collect(),
+            None => vec![1.0; endpoints.len()],
+        },
+    };
+    let all: f64 = counts.iter().sum();
+    counts.into_iter().map(|count| Some(count / all)).collect()
 }
 
 fn endpoint(member: &Member) -> EndpointView {
