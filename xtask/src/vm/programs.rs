@@ -116,8 +116,18 @@ const TABLE: &[Row] = &[
     ),
     ("towpath-integration", "kernel", &["policies::ipvs::"], 25, "mode ipvs: traffic policies", &[]),
     ("towpath-integration", "kernel", &["tamper::ipvs::"], 200, "mode ipvs: repair", &[]),
-    ("towpath-integration", "kernel", &["self-probe::ipvs::"], 40, "mode ipvs: the self-probe", &[]),
-    ("towpath-integration", "kernel", &["audit::ipvs::"], 30, "mode ipvs: the audit trail", &[]),
+    ("towpath-integration", "kernel", &["self-probe::ipvs::"], 210, "mode ipvs: the self-probe", &[]),
+    (
+        "towpath-integration",
+        "kernel",
+        &["audit::ipvs::"],
+        90,
+        "mode ipvs: the audit trail",
+        &[(
+            "a_change_is_noted_with_its_version_and_its_rules",
+            "the API server's first list and the page take the emulator longer than the story waits",
+        )],
+    ),
     (
         "towpath-integration",
         "kernel",
