@@ -9,6 +9,7 @@ use testkit::probe::UdpFlow;
 use testkit::wait;
 
 use crate::agent::METRICS;
+use crate::backend::is_ipvs;
 use crate::ipvs::held::{self, HELD, HOLDERS, Holders};
 use crate::packets::{ANSWER, Answer, answer};
 use crate::plan::Plan;
@@ -266,10 +267,14 @@ fn look(stage: &Stage) -> Result<()> {
     })
 }
 
-/// Opens so many UDP flows to ns/dns and forgets them in the kernel, so that each ends.
+/// Opens so many UDP flows to ns/dns and forgets them in the kernel, so that each ends. IPVS lets nobody end its
+/// connections: there they stay.
 fn come_and_go(stage: &Stage, count: usize) -> Result<()> {
     let talks = (0..count).map(|_| talk(stage, CLIENT, "10.96.0.10:53", "")).collect::<Result<Vec<_>>>()?;
     ensure!(talks.len() == count);
+    if is_ipvs() {
+        return Ok(());
+    }
     let forgotten = stage.node().run(|| {
         std::process::Command::new("conntrack").args(["-D", "-p", "udp", "-d", "10.96.0.10"]).output()
     })??;
@@ -298,18 +303,20 @@ fn metrics() -> Result<()> {
         let page = stage.page("/metrics")?;
         ensure!(page.contains("service=\"other\"") && !page.contains(WEB), "{page}");
         come_and_go(stage, 5)?;
-        counted(stage, WEB, (5, 0))?;
+        let stay = |count: u64| if is_ipvs() { count } else { 0 };
+        counted(stage, WEB, (5, stay(5)))?;
         come_and_go(stage, 3)?;
         let _held = holders.open_many(stage, CLIENT, HELD, 4)?;
         let _open = talk(stage, CLIENT, "10.96.0.10:53", "")?;
-        counted(stage, WEB, (9, 1))?;
+        counted(stage, WEB, (9, 1 + stay(8)))?;
         // There is room for one Service only.
         counted(stage, "service=\"other\"", (4, 4))?;
         // A question of 18 bytes in a datagram each, and an answer.
         ensure!(metric(stage, "towpath_service_bytes_in_total", WEB)? >= 9 * 46);
         ensure!(metric(stage, "towpath_service_bytes_out_total", WEB)? >= 9 * 40);
         let each = HOLDERS.iter().map(|at| metric(stage, "towpath_endpoint_connections", at).unwrap_or(0));
-        ensure!(each.sum::<u64>() == 4, "of endpoints: {}", stage.page("/metrics")?);
+        let each = each.sum::<u64>();
+        ensure!(each == 4, "{each} of endpoints: {}", stage.page("/metrics")?);
         Ok(())
     })
 }
