@@ -12,27 +12,28 @@ const BURST: u32 = 5;
 pub(super) struct Share {
     debt: Duration,
     paid: Instant,
-    /// What the last one cost.
-    last: Duration,
+    /// What the dearest cost since all was paid for: a cheap one must not make those before it look like too many.
+    dearest: Duration,
 }
 
 impl Share {
     /// Nothing is spent.
     pub(super) fn new(now: Instant) -> Self {
-        Self { debt: Duration::ZERO, paid: now, last: Duration::ZERO }
+        Self { debt: Duration::ZERO, paid: now, dearest: Duration::ZERO }
     }
 
-    /// Whether one more, as costly as the last one, is within the share.
+    /// Whether one more, as costly as the dearest, is within the share.
     pub(super) fn allows(&mut self, now: Instant) -> bool {
         self.pay(now);
-        self.debt <= self.last * (BURST - 1)
+        self.debt <= self.dearest * (BURST - 1)
     }
 
     /// One was made.
     pub(super) fn spent(&mut self, cost: Duration, now: Instant) {
         self.pay(now);
+        let before = if self.debt.is_zero() { Duration::ZERO } else { self.dearest };
+        self.dearest = before.max(cost);
         self.debt += cost;
-        self.last = cost;
     }
 
     fn pay(&mut self, now: Instant) {
@@ -72,6 +73,24 @@ mod tests {
     #[test]
     fn what_costs_nothing_is_always_allowed() {
         assert_eq!(made(10, Duration::ZERO).len(), 40);
+    }
+
+    #[test]
+    fn a_cheap_one_after_dear_ones_makes_nobody_wait() {
+        let start = Instant::now();
+        let mut share = Share::new(start);
+        for cost in [2800, 1500, 230] {
+            assert!(share.allows(start));
+            share.spent(Duration::from_millis(cost), start);
+        }
+        assert!(share.allows(start));
+        // Paid for, the dear one is forgotten.
+        let later = start + Duration::from_secs(1000);
+        assert!(share.allows(later));
+        for _ in 0..5 {
+            share.spent(Duration::from_millis(230), later);
+        }
+        assert!(!share.allows(later));
     }
 
     #[test]
