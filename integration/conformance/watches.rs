@@ -76,7 +76,11 @@ fn bookmarks_carry_a_silent_watch(case: &Case) -> Result<Completion> {
     let mut reader = case.reader_with(options)?;
     reader.sync()?;
     let before = reader.counts("nodes");
-    reader.counted("nodes", "third watch", |counts| counts.watches >= before.watches + 3)?;
+    // Ours sends one in each watch that lasts; on a busy machine a watch may end in the moment in which it begins.
+    let wanted = if case.cluster.own.is_some() { 2 } else { 0 };
+    reader.counted("nodes", "third watch with its bookmarks", |counts| {
+        counts.watches >= before.watches + 3 && counts.events >= before.events + wanted
+    })?;
     not_listed_again(&reader, "nodes", &before)?;
     ensure!(!reader.log.iter().any(|change| matches!(change, Change::Node(_))), "{:#?}", reader.log);
     let bookmarks = reader.counts("nodes").events - before.events;
@@ -86,7 +90,7 @@ fn bookmarks_carry_a_silent_watch(case: &Case) -> Result<Completion> {
                 && request.query.contains("absent")
                 && request.query.contains("resourceVersion=")
         });
-        ensure!(versions >= 3 && bookmarks >= 2, "{versions} watches from a version, {bookmarks} bookmarks");
+        ensure!(versions >= 3, "{versions} watches from a version");
     }
     reader.stop()?;
     // The API promises none.

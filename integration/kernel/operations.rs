@@ -152,24 +152,38 @@ fn source_ranges() -> Result<()> {
     })
 }
 
-/// Another program drops what goes to one endpoint.
+/// What goes to one endpoint is dropped: at its end, where this node's conntrack has seen it, or by another program
+/// on this node, where conntrack keeps nothing of it.
 fn one_endpoint() -> Result<()> {
     plan()?.start()?.play(|stage| {
-        stage.node().nft(
-            "table ip netpol { chain c { type filter hook forward priority 10; ip daddr 10.244.1.1 drop; } }",
-        )?;
-        let silent =
-            wait::until("a connection to the silent endpoint", std::time::Duration::from_secs(20), || {
-                Ok(stage.dropped(POD, WEB, Tcp).is_ok().then_some(()))
-            });
-        silent?;
+        let there = stage.world().namespace(crate::stage::ip("10.244.1.1")?);
+        there.nft("table ip other {\nchain c {\ntype filter hook input priority 10;\ndrop\n}\n}\n")?;
+        falls_silent(stage)?;
         let text =
             comes_to_say(stage, &["flows", "--service", "shop/web"], &["10.244.1.1:8080", "SYN_SENT"])?;
         let line = text.lines().find(|line| line.trim_start().starts_with("10.244.1.1:8080"));
         let opening = line.and_then(|line| line.split_whitespace().nth(3)?.parse::<u32>().ok());
         ensure!(opening.is_some_and(|count| count > 0), "nothing is opening at the silent endpoint: {text}");
         // The kernel has what it should: it is not the rules.
-        says(stage, &["diff", "--service", "shop/web"], &["the kernel has all"]).map(drop)
+        says(stage, &["diff", "--service", "shop/web"], &["the kernel has all"])?;
+        there.nft("delete table ip other\n")?;
+        stage.reaches(POD, WEB, Tcp, &["10.244.0.1:8080", "10.244.1.1:8080"])
+    })?;
+    plan()?.start()?.play(|stage| {
+        stage.node().nft(
+            "table ip other {\nchain c {\ntype filter hook forward priority 10;\nip daddr 10.244.1.1 drop\n}\n}\n",
+        )?;
+        falls_silent(stage)?;
+        let text = says(stage, &["flows", "--service", "shop/web"], &[])?;
+        ensure!(!text.contains("SYN_SENT"), "the kernel keeps what a filter drops: {text}");
+        says(stage, &["diff", "--service", "shop/web"], &["the kernel has all"]).map(std::mem::drop)
+    })
+}
+
+/// One of the next connections gets no answer.
+fn falls_silent(stage: &Stage) -> Result<()> {
+    wait::until("a connection to the silent endpoint", std::time::Duration::from_secs(20), || {
+        Ok(stage.dropped(POD, WEB, Tcp).is_ok().then_some(()))
     })
 }
 

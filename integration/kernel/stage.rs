@@ -91,6 +91,11 @@ impl Stage {
         self.world.node()
     }
 
+    /// Where everything is.
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
     /// Where the manifests are.
     pub(crate) fn directory(&self) -> &PathBuf {
         &self.directory
