@@ -119,6 +119,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("lifecycle", lifecycle::TESTS),
     ("tamper", tamper::TESTS),
     ("tamper", tamper::busy::TESTS),
+    ("tamper", tamper::sly::TESTS),
     ("audit", audit::TESTS),
     ("self-probe", self_probe::TESTS),
     ("audit", audit::REPAIRS),

@@ -1,6 +1,7 @@
 //! Other programs' hands in our tables: repaired within a second, and theirs left alone.
 
 pub(crate) mod busy;
+pub(crate) mod sly;
 
 use std::time::{Duration, Instant};
 

@@ -82,7 +82,8 @@ pub fn observe(socket: &mut Socket, family: IpFamily, sockets: bool) -> Result<F
     }
     // What `nft` leaves there for itself is no difference.
     specs.iter_mut().for_each(|spec| spec.userdata.clear());
-    found.fits = same_sets(&specs, family) && same_chains(socket, family, sockets, &found_chains)?;
+    let plain = nft::table(socket, kernel(family), TABLE)? == Some(nft::TableFlags::default());
+    found.fits = plain && same_sets(&specs, family) && same_chains(socket, family, sockets, &found_chains)?;
     if found.fits {
         for set in Set::ALL.into_iter().filter(|set| *set != Set::Alive) {
             let elements = nft::elements(socket, kernel(family), TABLE, set.name())?;
@@ -99,7 +100,8 @@ fn same_sets(specs: &[SetSpec], family: IpFamily) -> bool {
     wanted == found
 }
 
-type Chains<'a> = BTreeMap<&'a str, (Option<(u32, i32, &'a str)>, Vec<&'a [Expr]>)>;
+/// By name: its hook, whether it discards what no rule decides about, its rules.
+type Chains<'a> = BTreeMap<&'a str, (Option<(u32, i32, &'a str)>, bool, Vec<&'a [Expr]>)>;
 
 fn same_chains(
     socket: &mut Socket,
@@ -112,13 +114,13 @@ fn same_chains(
     for chain in chains_found {
         let hook = chain.hook.as_ref().map(|(number, priority, kind)| (*number, *priority, kind.as_str()));
         let of_chain = rules.iter().filter(|rule| rule.chain == chain.name);
-        found.insert(&chain.name, (hook, of_chain.map(|rule| rule.exprs.as_slice()).collect()));
+        found.insert(&chain.name, (hook, chain.drops, of_chain.map(|rule| rule.exprs.as_slice()).collect()));
     }
     let ours = chains(family, sockets);
     let hook = |hook: Hook| (hook.number, hook.priority, hook.kind);
     let wanted: Chains<'_> = ours
         .iter()
-        .map(|c| (c.name, (c.hook.map(hook), c.rules.iter().map(Vec::as_slice).collect())))
+        .map(|c| (c.name, (c.hook.map(hook), false, c.rules.iter().map(Vec::as_slice).collect())))
         .collect();
     Ok(wanted == found)
 }

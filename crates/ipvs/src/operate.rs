@@ -58,7 +58,7 @@ impl Operate for Ipvs {
         if keys.iter().any(|key| matches!(key, Key::Route(_))) {
             some.extend(self.own_routes()?);
         }
-        some.retain(|key, _| keys.contains(key));
+        some.retain(|key, _| keys.contains(key) || matches!(key, Key::Rule(nftables::Key::Stray(..))));
         Ok(some)
     }
 

@@ -1,6 +1,6 @@
 //! A plan as transactions.
 //!
-//! Order within a plan: sets, chains, slots, verdicts, base chains, then deletions of elements; chains and sets are
+//! Order within a plan: sets, chains, strange elements out, slots, verdicts, base chains, then deletions of elements; chains and sets are
 //! deleted in a transaction of their own, since kernels before 6.2 still count a verdict that the same transaction
 //! deletes. A plan is cut into transactions of bounded size, and this order makes every cut safe: a verdict never
 //! leads to a slot that is not filled. On an empty table the base chains come last, so nothing is served half loaded.
@@ -36,6 +36,9 @@ pub fn apply(
 ) -> Result<(), NetlinkError> {
     steps.sort_by_cached_key(|(key, step)| rank(key, step));
     let removals = steps.split_off(steps.partition_point(|(key, step)| rank(key, step).0 < FIRST_REMOVAL));
+    if steps.iter().any(|(key, _)| matches!(key, Key::Stray(_, stray) if **stray == Stray::Dormant)) {
+        wake(socket, layout)?;
+    }
     if !steps.is_empty() {
         let mut writer = Writer::new(socket, layout, replace);
         for (key, step) in &steps {
@@ -44,6 +47,13 @@ pub fn apply(
         writer.finish()?;
     }
     if removals.is_empty() { Ok(()) } else { remove(socket, layout, &removals) }
+}
+
+/// Puts a dormant table into force. By itself: the kernel takes no hooks in the transaction that does that.
+fn wake(socket: &mut Socket, layout: &Layout) -> Result<(), NetlinkError> {
+    let mut transaction = begin(socket, layout.style, layout.family);
+    transaction.add_table();
+    transaction.commit(socket)
 }
 
 /// Deletes chains and sets. They may refer to each other in any way (a table that another version has made), so chains
@@ -57,7 +67,7 @@ fn remove(socket: &mut Socket, layout: &Layout, steps: &Steps) -> Result<(), Net
             Key::Stray(_, stray) => match stray.as_ref() {
                 Stray::Chain(name) => chains.push(name.clone()),
                 Stray::Set(name) => sets.push(name.clone()),
-                Stray::Element(..) => {}
+                Stray::Element(..) | Stray::Dormant => {}
             },
             Key::Element(..) => {}
         }
@@ -124,7 +134,8 @@ fn rank(key: &Key, step: &Step<Value>) -> (u8, Option<SetId>) {
         Key::Chain(_, id) => (if is_target(*id) { 1 } else { 2 }, None),
         Key::Element(family, id, _) => (element_phase(*id, *family, deletes), Some(*id)),
         Key::Stray(_, stray) => match stray.as_ref() {
-            Stray::Element(id, ..) => (6, Some(*id)),
+            // Before one with that key is made.
+            Stray::Element(..) | Stray::Dormant => (3, None),
             Stray::Chain(_) => (11, None),
             Stray::Set(_) => (12, None),
         },
@@ -156,7 +167,6 @@ impl<'a> Writer<'a> {
     fn new(socket: &'a mut Socket, layout: &'a Layout, replace: bool) -> Self {
         let mut transaction = begin(socket, layout.style, layout.family);
         if replace {
-            transaction.add_table();
             transaction.delete_table();
         }
         transaction.add_table();

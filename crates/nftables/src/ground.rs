@@ -35,9 +35,7 @@ impl Nftables {
     }
 
     fn define(&self, family: IpFamily, chain: ChainId) -> Value {
-        let rules = self.layout(family).map(|layout| layout.encoded(chain)).unwrap_or_default();
-        let hook = Layout::hook(chain).map(|hook| (hook.number, hook.priority, hook.kind));
-        Value::Definition(fingerprint((hook, rules)))
+        self.layout(family).map_or(Value::Definition(0), |layout| layout.definition(chain))
     }
 
     /// The objects of one family that are always there.

@@ -36,6 +36,7 @@ mod rule;
 mod sets;
 mod slots;
 mod some;
+mod strange;
 mod style;
 mod text;
 mod userdata;
@@ -58,6 +59,7 @@ use resolve::Route;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::affinity::{Losses, StickyFrontends};
+use crate::strange::StrangeChains;
 
 /// The dataplane. Without a kernel it can still lower and print.
 #[derive(Debug, Default)]
@@ -75,6 +77,8 @@ pub struct Nftables {
     definitions: RefCell<FxHashMap<(IpFamily, ChainId), Value>>,
     /// Whether others have touched the tables since they were looked at.
     sentry: nft::Sentry,
+    /// Chains that somebody has changed, as they were found the last time.
+    strange: StrangeChains,
 }
 
 const NO_KERNEL: NetlinkError = NetlinkError::Malformed("this dataplane was opened without a kernel");
@@ -176,8 +180,12 @@ impl Nftables {
         let mut all = FxHashMap::default();
         let style = self.style;
         self.replace.clear();
+        self.strange.clear();
         for family in IpFamily::ALL {
-            let found = observe::observe(self.kernel()?, style, family)?;
+            let layout = self.layouts.iter().find(|layout| layout.family == family);
+            let socket = self.socket.as_mut().ok_or(NO_KERNEL)?;
+            let found = observe::observe(socket, style, family, layout)?;
+            self.strange.extend(found.strange);
             if found.incompatible {
                 self.replace.push(family);
             }
@@ -265,8 +273,14 @@ impl Dataplane for Nftables {
     }
 
     fn describe(&self, key: &Key, value: &Value) -> String {
-        let layout = self.layout(key.family());
-        layout.map_or_else(String::new, |layout| text::object(layout, key, value))
+        let Some(layout) = self.layout(key.family()) else { return String::new() };
+        match key {
+            Key::Chain(family, id) if *value != self.chain_value(*family, *id) => {
+                let found = self.strange.get(&(*family, *id)).map(|found| found.text(layout, *id));
+                text::strange_chain(layout, *id, found.as_deref())
+            }
+            _ => text::object(layout, key, value),
+        }
     }
 
     fn observe(&mut self) -> Result<FxHashMap<Key, Value>, ApplyError> {
@@ -316,8 +330,11 @@ impl Operate for Nftables {
             return Ok(all);
         }
         let style = self.style;
-        let found = self.kernel().and_then(|socket| some::observe_some(socket, style, keys));
-        found.map_err(|e| failed("cannot read objects from the kernel", e))
+        let socket = self.socket.as_mut().ok_or(NO_KERNEL);
+        let found = socket.and_then(|socket| some::observe_some(socket, style, &self.layouts, keys));
+        let (objects, strange) = found.map_err(|e| failed("cannot read objects from the kernel", e))?;
+        self.strange = strange;
+        Ok(objects)
     }
 
     fn touched_by_others(&mut self) -> bool {

@@ -62,8 +62,10 @@ pub enum Stray {
     Chain(String),
     /// A set or map.
     Set(String),
-    /// An element of one of our sets: first and last key.
+    /// An element of one of our sets: first and last key. Without a key: the one that stands for any.
     Element(SetId, Vec<u8>, Option<Vec<u8>>),
+    /// The table's flag that takes its base chains out of force.
+    Dormant,
 }
 
 impl Key {

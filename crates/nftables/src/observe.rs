@@ -1,5 +1,7 @@
 //! What the kernel has in our tables, as objects.
 
+use std::hash::Hash;
+
 use model::IpFamily;
 use netlink::nft::{self, Expr, RuleInfo, SetSpec};
 use netlink::{NetlinkError, Socket};
@@ -8,9 +10,10 @@ use rustc_hash::FxHashMap;
 use crate::codec::decode;
 use crate::ids::{ChainId, SetId};
 use crate::kernel_family;
-use crate::layout::fingerprint;
+use crate::layout::{Layout, fingerprint};
 use crate::objects::{ElementKey, Key, Stray, Value, VipKey};
 use crate::sets::set_spec;
+use crate::strange::StrangeChains;
 use crate::style::Style;
 
 /// What was found in the table of one family.
@@ -18,14 +21,26 @@ use crate::style::Style;
 pub struct Found {
     /// The objects.
     pub objects: FxHashMap<Key, Value>,
-    /// A set of ours has another definition (another version of this program made it): the table cannot be adapted,
-    /// only replaced. `objects` is empty then.
+    /// A set of ours has another definition (another version of this program made it), a chain of ours is hooked that
+    /// should not be, or is not, or somebody owns the table: it cannot be adapted, only replaced. `objects` is empty then.
     pub incompatible: bool,
+    /// Chains of ours that are not as they should be, as far as a layout says how.
+    pub strange: StrangeChains,
 }
 
-/// Lists one table.
-pub fn observe(socket: &mut Socket, style: Style, family: IpFamily) -> Result<Found, NetlinkError> {
+/// Lists one table. With its layout, changed chains are kept as they are.
+pub fn observe(
+    socket: &mut Socket,
+    style: Style,
+    family: IpFamily,
+    layout: Option<&Layout>,
+) -> Result<Found, NetlinkError> {
     let mut found = Found::default();
+    let flags = nft::table(socket, kernel_family(family), style.table())?.unwrap_or_default();
+    if flags.is_dormant() {
+        found.objects.insert(Key::Stray(family, Box::new(Stray::Dormant)), Value::Member);
+    }
+    found.incompatible = flags.is_owned();
     let sets = nft::sets(socket, kernel_family(family), style.table())?;
     let mut ours = Vec::new();
     for mut spec in sets {
@@ -40,10 +55,12 @@ pub fn observe(socket: &mut Socket, style: Style, family: IpFamily) -> Result<Fo
             }
         }
     }
+    if !found.incompatible {
+        found.incompatible = !observe_chains(socket, style, family, layout, &mut found)?;
+    }
     if found.incompatible {
         return Ok(Found { incompatible: true, ..Found::default() });
     }
-    observe_chains(socket, style, family, &mut found.objects)?;
     for (id, spec) in ours {
         observe_set(socket, style, family, id, &spec, &mut found.objects)?;
     }
@@ -97,22 +114,36 @@ fn observe_set(
     Ok(())
 }
 
+/// Whether those are base chains that should be: the kernel does not make one of the other.
 fn observe_chains(
     socket: &mut Socket,
     style: Style,
     family: IpFamily,
-    objects: &mut FxHashMap<Key, Value>,
-) -> Result<(), NetlinkError> {
+    layout: Option<&Layout>,
+    found: &mut Found,
+) -> Result<bool, NetlinkError> {
+    let mut hooked = true;
     let mut rules = by_chain(nft::rules(socket, kernel_family(family), style.table())?);
     for chain in nft::chains(socket, kernel_family(family), style.table())? {
         let rules = rules.remove(&chain.name).unwrap_or_default();
         let (key, value) = match ChainId::parse_in(&chain.name, style) {
-            Some(id) => (Key::Chain(family, id), Value::Definition(fingerprint((chain.hook, rules)))),
+            Some(id) => {
+                hooked &= chain.hook.is_some() == Layout::hook(id).is_some();
+                if let Some(layout) = layout {
+                    layout.note(id, &chain, &rules, &mut found.strange);
+                }
+                (Key::Chain(family, id), definition(&chain.hook, chain.drops, &rules))
+            }
             None => (Key::Stray(family, Box::new(Stray::Chain(chain.name))), Value::Member),
         };
-        objects.insert(key, value);
+        found.objects.insert(key, value);
     }
-    Ok(())
+    Ok(hooked)
+}
+
+/// The value of a chain.
+pub fn definition(hook: &Option<impl Hash>, drops: bool, rules: &[Vec<Expr>]) -> Value {
+    Value::Definition(fingerprint((hook, drops, rules)))
 }
 
 fn by_chain(rules: Vec<RuleInfo>) -> FxHashMap<String, Vec<Vec<Expr>>> {

@@ -10,21 +10,24 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::codec::{decode, key_bytes};
 use crate::ids::{ChainId, SetId};
 use crate::kernel_family;
-use crate::layout::fingerprint;
+use crate::layout::{Layout, fingerprint};
 use crate::objects::{Key, Stray, Value};
-use crate::observe::without_remarks;
+use crate::observe::{definition, without_remarks};
+use crate::strange::StrangeChains;
 use crate::style::Style;
 
 /// With more keys, reading everything is cheaper.
 pub const MOST: usize = 10_000;
 
-/// Looks at these objects; those that the kernel does not have are left out.
+/// Looks at these objects, and whether their tables are in force; those that the kernel does not have are left out.
 pub fn observe_some(
     socket: &mut Socket,
     style: Style,
+    layouts: &[Layout],
     keys: &FxHashSet<Key>,
-) -> Result<FxHashMap<Key, Value>, NetlinkError> {
-    let mut look = Look { socket, style, found: FxHashMap::default() };
+) -> Result<(FxHashMap<Key, Value>, StrangeChains), NetlinkError> {
+    let (found, strange) = (FxHashMap::default(), StrangeChains::default());
+    let mut look = Look { socket, style, layouts, found, strange };
     let mut elements: BTreeMap<(IpFamily, SetId), Vec<nft::KeyRange>> = BTreeMap::new();
     for key in keys {
         match key {
@@ -40,13 +43,19 @@ pub fn observe_some(
         look.elements(family, id, &at)?;
     }
     look.found.retain(|key, _| keys.contains(key));
-    Ok(look.found)
+    for family in IpFamily::ALL.into_iter().filter(|family| keys.iter().any(|key| key.family() == *family)) {
+        // What is in a dormant table is as good as not there.
+        look.stray(family, &Stray::Dormant)?;
+    }
+    Ok((look.found, look.strange))
 }
 
 struct Look<'a> {
     socket: &'a mut Socket,
     style: Style,
+    layouts: &'a [Layout],
     found: FxHashMap<Key, Value>,
+    strange: StrangeChains,
 }
 
 impl Look<'_> {
@@ -64,7 +73,10 @@ impl Look<'_> {
         if let Some(chain) = nft::chain(self.socket, kind, table, &name)? {
             let rules = nft::rules_of(self.socket, kind, table, &name)?;
             let rules: Vec<_> = rules.into_iter().map(|rule| rule.exprs).collect();
-            self.found.insert(Key::Chain(family, id), Value::Definition(fingerprint((chain.hook, rules))));
+            self.found.insert(Key::Chain(family, id), definition(&chain.hook, chain.drops, &rules));
+            if let Some(layout) = self.layouts.iter().find(|layout| layout.family == family) {
+                layout.note(id, &chain, &rules, &mut self.strange);
+            }
         }
         Ok(())
     }
@@ -80,6 +92,7 @@ impl Look<'_> {
         let (kind, table) = (kernel_family(family), self.style.table());
         let is_there = match stray {
             Stray::Chain(name) => nft::chain(self.socket, kind, table, name)?.is_some(),
+            Stray::Dormant => nft::table(self.socket, kind, table)?.is_some_and(nft::TableFlags::is_dormant),
             Stray::Set(name) => nft::set(self.socket, kind, table, name)?.is_some(),
             Stray::Element(id, first, last) => {
                 let found = self.at(family, *id, &[(first.clone(), last.clone())])?;

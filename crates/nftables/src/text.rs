@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use ipnet::IpNet;
 use model::IpFamily;
-use netlink::nft::SetData;
+use netlink::nft::{Element, ElementData, SetData};
 
+use crate::codec::decode;
 use crate::ids::{ChainId, SetId};
 use crate::layout::Layout;
-use crate::objects::{ElementKey, Key, Target, Value, VipKey};
+use crate::objects::{ElementKey, Key, Stray, Target, Value, VipKey};
 use crate::rule::{Field, Part, Side};
 use crate::sets::{AFFINITY_SIZE, key_parts, set_data};
 
@@ -45,7 +46,39 @@ pub fn object(layout: &Layout, key: &Key, value: &Value) -> String {
             format!("chain {ip} {table} {id} {{ {} }}", rules.join("; "))
         }
         Key::Element(_, id, _) => format!("element {ip} {table} {id} {{ {} }}", element(*id, key, value)),
-        Key::Stray(_, stray) => format!("stray {ip} {table} {stray:?}"),
+        Key::Stray(_, stray) => match stray.as_ref() {
+            Stray::Chain(name) => format!("chain {ip} {table} {name}"),
+            Stray::Set(name) => format!("set {ip} {table} {name}"),
+            Stray::Element(id, first, last) => {
+                let found = stray_element(*id, layout.family, first, last.as_deref());
+                format!("element {ip} {table} {id} {{ {found} }}")
+            }
+            Stray::Dormant => format!("table {ip} {table} {{ flags dormant; }}"),
+        },
+    }
+}
+
+/// A chain of ours that is otherwise than it should be; what is in it, where that is known.
+pub fn strange_chain(layout: &Layout, id: ChainId, found: Option<&str>) -> String {
+    let (ip, table) = (prefix(layout.family), layout.style.table());
+    match found {
+        Some(found) => format!("chain {ip} {table} {id} {{ {found} }}"),
+        None => format!("chain {ip} {table} {id} with other rules"),
+    }
+}
+
+/// An element that is none of ours: with a key of ours it leads elsewhere.
+fn stray_element(id: SetId, family: IpFamily, first: &[u8], last: Option<&[u8]>) -> String {
+    if first.is_empty() {
+        return "*".to_owned();
+    }
+    let bare = Element { key: first.to_vec(), key_end: last.map(<[u8]>::to_vec), data: ElementData::None };
+    match decode(id, family, &bare) {
+        Some((key, value)) => {
+            let key = element(id, &Key::Element(family, id, key), &value);
+            format!("{key} : another verdict")
+        }
+        None => first.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
     }
 }
 

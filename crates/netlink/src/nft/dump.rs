@@ -17,6 +17,25 @@ pub struct ChainInfo {
     pub name: String,
     /// Hook number, priority and type, for a base chain.
     pub hook: Option<(u32, i32, String)>,
+    /// Of a base chain: it discards what no rule decides about (policy drop).
+    pub drops: bool,
+}
+
+/// Flags of a table: what somebody else may have made of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableFlags(pub u32);
+
+impl TableFlags {
+    /// Its base chains are out of force.
+    pub fn is_dormant(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// It belongs to a socket (`flags owner`, kernel 5.12), or outlives the one that it belonged to (`flags persist`, 6.9): the kernel
+    /// lets nobody change its flags.
+    pub fn is_owned(self) -> bool {
+        self.0 & (2 | 4) != 0
+    }
 }
 
 /// A rule as the kernel lists it.
@@ -111,7 +130,8 @@ pub(super) fn decode_chain(attrs: Attrs<'_>) -> Option<ChainInfo> {
         let hook = hook.nested();
         Some((hook.number(1)?, hook.number(2)? as i32, attrs.text(7)?.to_owned()))
     });
-    Some(ChainInfo { name: attrs.text(3)?.to_owned(), hook })
+    let drops = hook.is_some() && attrs.number(5) == Some(0);
+    Some(ChainInfo { name: attrs.text(3)?.to_owned(), hook, drops })
 }
 
 pub(super) fn collect<T>(

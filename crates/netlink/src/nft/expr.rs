@@ -26,6 +26,8 @@ pub enum Verdict {
     Jump(String),
     /// Continue there, do not come back.
     Goto(String),
+    /// One that this project never writes, by its number in `include/uapi/linux/netfilter.h` and `nf_tables.h`.
+    Other(i32),
 }
 
 impl Verdict {
@@ -36,6 +38,7 @@ impl Verdict {
             Verdict::Jump(_) => -3,
             Verdict::Goto(_) => -4,
             Verdict::Return => -5,
+            Verdict::Other(code) => *code,
         }
     }
 
@@ -58,7 +61,7 @@ impl Verdict {
             -3 => Some(Verdict::Jump(chain()?)),
             -4 => Some(Verdict::Goto(chain()?)),
             -5 => Some(Verdict::Return),
-            _ => None,
+            code => Some(Verdict::Other(code)),
         }
     }
 }
@@ -213,8 +216,11 @@ impl Expr {
             "numgen" if n(3)? == 1 && n(4).unwrap_or(0) == 0 => {
                 Expr::NumgenRandom { dreg: n(1)?, modulus: n(2)? }
             }
-            "nat" if n(1)? == 1 => Expr::Dnat { family: n(2)?, address: n(3)?, port: n(5)? },
-            "masq" => Expr::Masquerade { flags: n(1).unwrap_or(0) },
+            // Flags beyond "an address and a port are given": another way to choose.
+            "nat" if n(1)? == 1 && n(7).unwrap_or(0) & !3 == 0 => {
+                Expr::Dnat { family: n(2)?, address: n(3)?, port: n(5)? }
+            }
+            "masq" if n(2).is_none() => Expr::Masquerade { flags: n(1).unwrap_or(0) },
             // The kernel names no code for a TCP reset.
             "reject" => Expr::Reject { kind: n(1)?, code: n(2).unwrap_or(0) as u8 },
             "dynset" => Expr::Dynset {

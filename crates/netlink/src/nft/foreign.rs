@@ -159,7 +159,8 @@ fn listed(attrs: Attrs<'_>) -> impl Iterator<Item = ForeignElement> {
 fn element(attrs: Attrs<'_>) -> Option<ForeignElement> {
     let ends_interval = attrs.number(3).unwrap_or(0) & INTERVAL_END != 0;
     let comment = attrs.find(6).and_then(|data| comment(data.payload));
-    Some(ForeignElement { element: Element::decode(attrs)?, ends_interval, comment })
+    let element = Element::decode(attrs).filter(|element| !element.key.is_empty())?;
+    Some(ForeignElement { element, ends_interval, comment })
 }
 
 /// User data is a list of entries: kind, length, bytes. Texts end with a NUL.

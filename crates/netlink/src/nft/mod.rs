@@ -14,7 +14,7 @@ mod set;
 mod single;
 mod transaction;
 
-pub use dump::{ChainInfo, RuleInfo, chains, elements, generation, rules, rules_of, sets};
+pub use dump::{ChainInfo, RuleInfo, TableFlags, chains, elements, generation, rules, rules_of, sets};
 pub use expr::{Expr, Verdict, register};
 pub use foreign::{
     ForeignElement, ForeignRule, ForeignSet, Step, foreign_elements, foreign_elements_at, foreign_rules,
@@ -25,7 +25,7 @@ pub use listener::{Heard, Listener};
 pub use news::{Commit, News, ObjectKind, ObjectNews};
 pub use sentry::{Culprit, Sentry, Writing};
 pub use set::{Element, ElementData, SetData, SetFlags, SetSpec, data_type};
-pub use single::{KeyRange, chain, elements_at, set};
+pub use single::{KeyRange, chain, elements_at, set, table};
 pub use transaction::{Hook, Transaction};
 
 use crate::attr::{Buffer, Mark};

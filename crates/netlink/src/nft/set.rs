@@ -58,6 +58,8 @@ pub enum SetData {
 }
 
 const VERDICT_TYPE: u32 = 0xffff_ff00;
+/// A flag of an element: it stands for any key.
+const CATCHALL: u32 = 0x2;
 
 /// A set or map to create, or one that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -158,7 +160,7 @@ pub enum ElementData {
 /// One element of a set or map.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Element {
-    /// The key, components padded to four bytes.
+    /// The key, components padded to four bytes. Empty: any key that the set does not have (`*`, kernel 5.13).
     pub key: Vec<u8>,
     /// The last key of an interval, for CONCAT sets.
     pub key_end: Option<Vec<u8>>,
@@ -175,7 +177,11 @@ impl Element {
     /// With `time`, the kernel takes it away after that.
     pub(super) fn encode_for(&self, buffer: &mut Buffer, time: Option<Duration>) {
         buffer.nested(1, |b| {
-            b.nested(1, |b| b.put(1, &self.key));
+            if self.key.is_empty() {
+                b.put_be32(3, CATCHALL);
+            } else {
+                b.nested(1, |b| b.put(1, &self.key));
+            }
             if let Some(time) = time {
                 b.put_be64(4, u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
             }
@@ -199,6 +205,36 @@ impl Element {
                 None => ElementData::Verdict(Verdict::decode(data)?),
             },
         };
-        Some(Self { key: bytes(1)?, key_end: bytes(10), data })
+        let any = || (attrs.number(3)? & CATCHALL != 0).then(Vec::new);
+        Some(Self { key: bytes(1).or_else(any)?, key_end: bytes(10), data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_read_back_as_written_also_the_one_for_any_key() {
+        let [keyed, any] = [vec![1, 2, 3, 4], Vec::new()];
+        for (key, data) in [
+            (keyed.clone(), ElementData::None),
+            (keyed.clone(), ElementData::Verdict(Verdict::Other(-1))),
+            (keyed, ElementData::Value(vec![5; 8])),
+            (any, ElementData::Verdict(Verdict::Drop)),
+        ] {
+            let element = Element { key, key_end: None, data };
+            let mut buffer = Buffer::default();
+            element.encode(&mut buffer);
+            let list = Attrs(buffer.bytes()).next().map(|one| one.nested());
+            assert_eq!(list.and_then(Element::decode), Some(element));
+        }
+    }
+
+    #[test]
+    fn an_element_without_a_key_that_stands_for_nothing_is_none() {
+        let mut buffer = Buffer::default();
+        buffer.put_be32(3, 1);
+        assert_eq!(Element::decode(Attrs(buffer.bytes())), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Single objects by their names, without a list of all.
 
-use super::dump::{ChainInfo, body, decode_chain};
+use super::dump::{ChainInfo, TableFlags, body, decode_chain};
 use super::set::{Element, SetSpec};
 use super::{Family, Message, begin};
 use crate::attr::{Attrs, Buffer};
@@ -11,6 +11,15 @@ const AT_ONCE: usize = 32;
 
 /// A key: its first and, in a set of intervals, its last bytes.
 pub type KeyRange = (Vec<u8>, Option<Vec<u8>>);
+
+/// A table's flags; `None`: there is no such table. Errors: the kernel refused.
+pub fn table(socket: &mut Socket, family: Family, table: &str) -> Result<Option<TableFlags>, NetlinkError> {
+    let mut found = TableFlags::default();
+    let name = |b: &mut Buffer| b.put_str(1, table);
+    let take = |attrs: Attrs<'_>| found = TableFlags(attrs.number(2).unwrap_or(0));
+    let there = get(socket, Message::GetTable, family, name, take)?;
+    Ok(there.then_some(found))
+}
 
 /// One chain; `None`: there is no such chain, or no such table. Errors: the kernel refused.
 pub fn chain(

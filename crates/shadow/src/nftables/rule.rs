@@ -224,7 +224,7 @@ fn verdict_of(verdict: &Verdict) -> Option<Then> {
         Verdict::Drop => Some(Then::Drop),
         Verdict::Jump(chain) => Some(Then::Go { chain: chain.clone(), back: true }),
         Verdict::Goto(chain) => Some(Then::Go { chain: chain.clone(), back: false }),
-        Verdict::Accept | Verdict::Return => None,
+        Verdict::Accept | Verdict::Return | Verdict::Other(_) => None,
     }
 }
 
