@@ -129,6 +129,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("bad-input", refusals::TESTS),
     ("text", text::TESTS),
     ("show", show::TESTS),
+    ("show", show::tampered::TESTS),
     ("local-pods", local_pods::TESTS),
     ("configuration", configuration::TESTS),
     ("duties", duties::TESTS),

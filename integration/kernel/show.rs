@@ -1,5 +1,7 @@
 //! What the program shows of itself: explain --live, diff, render -o json. Every JSON conforms to its schema.
 
+pub(crate) mod tampered;
+
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

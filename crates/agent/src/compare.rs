@@ -27,8 +27,21 @@ pub(crate) struct Compared {
     pub(crate) lines: Vec<String>,
     /// What the kernel has otherwise, sorted.
     pub(crate) differences: Vec<Difference>,
+    /// The same of the rules that lead to those of all Services, if that was asked for.
+    pub(crate) shared: Vec<Difference>,
     /// All that the agent knows is programmed.
     pub(crate) synced: bool,
+}
+
+/// What is compared.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    /// Everything.
+    All,
+    /// The objects of a Service.
+    Service(NamespacedName),
+    /// These, and what leads to those of all Services.
+    Way(NamespacedName),
 }
 
 /// Why nothing could be compared.
@@ -59,8 +72,8 @@ impl Comparer {
         Self { asker, waiting: AtomicUsize::new(0), next: Mutex::new(Instant::now()) }
     }
 
-    /// Compares the objects of these Services; without any, all. The kernel is read by a socket of its own, on this thread.
-    pub(crate) fn compare(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+    /// Compares. The kernel is read by a socket of its own, on this thread.
+    pub(crate) fn compare(&self, of: &Subject) -> Result<Compared, CannotCompare> {
         if self.waiting.fetch_add(1, Relaxed) > WAITING {
             self.waiting.fetch_sub(1, Relaxed);
             return Err(CannotCompare::Busy);
@@ -70,7 +83,7 @@ impl Comparer {
         result
     }
 
-    fn in_turn(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+    fn in_turn(&self, of: &Subject) -> Result<Compared, CannotCompare> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         thread::sleep(next.saturating_duration_since(Instant::now()));
         let started = Instant::now();
@@ -80,26 +93,34 @@ impl Comparer {
     }
 
     /// The kernel is read after the rules were asked for: a change between the two looks like a difference, once.
-    fn looks(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
+    fn looks(&self, of: &Subject) -> Result<Compared, CannotCompare> {
         let mut found = self.look(of)?;
         for _ in 1..LOOKS {
-            if found.differences.is_empty() {
+            if found.differences.is_empty() && found.shared.is_empty() {
                 break;
             }
-            let before = std::mem::take(&mut found.differences);
+            let (own, shared) = (found.differences, found.shared);
             found = self.look(of)?;
-            found.differences.retain(|difference| before.binary_search(difference).is_ok());
+            found.differences.retain(|difference| own.binary_search(difference).is_ok());
+            found.shared.retain(|difference| shared.binary_search(difference).is_ok());
         }
         Ok(found)
     }
 
-    fn look(&self, of: Option<&[NamespacedName]>) -> Result<Compared, CannotCompare> {
-        let names = of.map(<[NamespacedName]>::to_vec);
+    fn look(&self, of: &Subject) -> Result<Compared, CannotCompare> {
+        let name = match of {
+            Subject::All => None,
+            Subject::Service(name) | Subject::Way(name) => Some(name.clone()),
+        };
+        let names = name.as_ref().map(|name| vec![name.clone()]);
         let (mut rules, synced) =
             self.asker.ask(move |seen| (seen.engine.rules(names.as_deref()), seen.synced))?;
-        let differences = rules.differences()?;
-        let lines = if of.is_some() { rules.lines() } else { Vec::new() };
-        let compared = Compared { objects: rules.len(), lines, differences, synced };
+        let (differences, shared) = match of {
+            Subject::Way(_) => rules.differences_on_the_way()?,
+            Subject::All | Subject::Service(_) => (rules.differences()?, Vec::new()),
+        };
+        let lines = if name.is_some() { rules.lines() } else { Vec::new() };
+        let compared = Compared { objects: rules.len(), lines, differences, shared, synced };
         drop(rules);
         netlink::give_back_memory();
         Ok(compared)

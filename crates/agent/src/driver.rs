@@ -189,7 +189,7 @@ impl<D: Plane> Driver for Held<D> {
             None => Box::new(Rules::all(printer, all())),
             Some(names) => {
                 let some = names.iter().flat_map(|name| self.engine.objects_of(name)).collect();
-                Box::new(Rules::some(printer, some))
+                Box::new(Rules::some(printer, some, self.engine.ground_objects()))
             }
         }
     }

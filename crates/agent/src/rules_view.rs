@@ -51,7 +51,9 @@ pub(crate) trait RulesView: Send {
     fn objects_of(&self, route: &Route) -> Vec<String>;
     /// What the kernel has otherwise; sorted.
     fn differences(&mut self) -> Result<Vec<Difference>, ApplyError>;
-    /// The same in lines, sorted: what the kernel lacks (`+`), has beyond (`-`) or has otherwise (`!`).
+    /// The same for those of some Services, and apart from it, sorted, what differs in the rules that lead to all of them.
+    fn differences_on_the_way(&mut self) -> Result<(Vec<Difference>, Vec<Difference>), ApplyError>;
+    /// What the kernel has otherwise, in lines, sorted: what the kernel lacks (`+`), has beyond (`-`) or has otherwise (`!`).
     fn difference(&mut self) -> Result<Vec<String>, ApplyError> {
         let mut lines: Vec<String> = self.differences()?.iter().map(ToString::to_string).collect();
         lines.sort_unstable();
@@ -65,17 +67,24 @@ pub(crate) struct Rules<D: Operate> {
     objects: FxHashMap<D::Key, D::Value>,
     /// The objects are all that the kernel should have.
     complete: bool,
+    /// Where they are not: those that belong to no Service.
+    ground: Vec<(D::Key, D::Value)>,
 }
 
 impl<D: Operate> Rules<D> {
     /// All of them. `printer` has its ground, and observes the kernel, if it can.
     pub(crate) fn all(printer: D, objects: FxHashMap<D::Key, D::Value>) -> Self {
-        Self { printer, objects, complete: true }
+        Self { printer, objects, complete: true, ground: Vec::new() }
     }
 
-    /// Some of them: what the kernel has beyond is no difference.
-    pub(crate) fn some(printer: D, objects: FxHashMap<D::Key, D::Value>) -> Self {
-        Self { printer, objects, complete: false }
+    /// Some of them, and those that belong to no Service: what the kernel has beyond is no difference, but for what others have
+    /// put between them.
+    pub(crate) fn some(
+        printer: D,
+        objects: FxHashMap<D::Key, D::Value>,
+        ground: Vec<(D::Key, D::Value)>,
+    ) -> Self {
+        Self { printer, objects, complete: false, ground }
     }
 
     fn observe(&mut self) -> Result<FxHashMap<D::Key, D::Value>, ApplyError> {
@@ -84,6 +93,20 @@ impl<D: Operate> Rules<D> {
         }
         let keys: FxHashSet<D::Key> = self.objects.keys().cloned().collect();
         self.printer.observe_some(&keys)
+    }
+
+    fn steps(
+        objects: Vec<(D::Key, D::Value)>,
+        observed: &FxHashMap<D::Key, D::Value>,
+    ) -> Vec<(D::Key, Step<D::Value>)> {
+        let mut ledger = Ledger::default();
+        ledger.set_tracking(false);
+        ledger.replace((), objects);
+        ledger.diff(observed).steps
+    }
+
+    fn owned(&self) -> Vec<(D::Key, D::Value)> {
+        self.objects.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     fn in_text(&self, key: &D::Key, step: &Step<D::Value>) -> Difference {
@@ -126,12 +149,23 @@ where
 
     fn differences(&mut self) -> Result<Vec<Difference>, ApplyError> {
         let observed = self.observe()?;
-        let mut ledger = Ledger::default();
-        ledger.set_tracking(false);
-        ledger.replace((), self.objects.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
-        let plan = ledger.diff(&observed);
-        let mut all: Vec<Difference> = plan.steps.iter().map(|(key, step)| self.in_text(key, step)).collect();
+        let steps = Self::steps(self.owned(), &observed);
+        let mut all: Vec<Difference> = steps.iter().map(|(key, step)| self.in_text(key, step)).collect();
         all.sort_unstable();
         Ok(all)
+    }
+
+    fn differences_on_the_way(&mut self) -> Result<(Vec<Difference>, Vec<Difference>), ApplyError> {
+        let all = [self.owned(), self.ground.clone()].concat();
+        let keys: FxHashSet<D::Key> = all.iter().map(|(key, _)| key.clone()).collect();
+        let observed = self.printer.observe_some(&keys)?;
+        let (mut own, mut shared) = (Vec::new(), Vec::new());
+        for (key, step) in &Self::steps(all, &observed) {
+            let list = if self.objects.contains_key(key) { &mut own } else { &mut shared };
+            list.push(self.in_text(key, step));
+        }
+        own.sort_unstable();
+        shared.sort_unstable();
+        Ok((own, shared))
     }
 }

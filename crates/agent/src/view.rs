@@ -133,13 +133,16 @@ pub(crate) struct LiveView {
 }
 
 /// What the kernel has for a Service.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct KernelView {
     /// The objects that the Service should have, a line each, sorted. The form of a line depends on the mode, and may change.
     pub(crate) objects: Vec<String>,
     /// Those of them that the kernel has otherwise. Empty: the kernel has exactly `objects`.
     pub(crate) differences: Vec<Difference>,
+    /// What the kernel has otherwise of the rules that lead to the objects of all Services: base chains and what they jump to. Such
+    /// a difference may keep the packet from `objects`.
+    pub(crate) shared_differences: Vec<Difference>,
     /// Why the kernel could not be read; the lists are empty then.
     pub(crate) error: Option<String>,
 }
@@ -163,14 +166,23 @@ impl LiveView {
 impl KernelView {
     fn write(&self, out: &mut String) {
         let (differ, all) = (self.differences.len(), self.objects.len());
+        let shared = self.shared_differences.len();
         let _ = match &self.error {
             Some(error) => writeln!(out, "  kernel    not known: {error}"),
-            None if differ == 0 => {
+            None if differ == 0 && shared == 0 => {
                 writeln!(out, "  kernel    has all {all} objects of the Service as they should be")
             }
+            None if differ == 0 => writeln!(
+                out,
+                "  kernel    has all {all} objects of the Service, but differs in {shared} that lead there"
+            ),
+            None if shared > 0 => writeln!(
+                out,
+                "  kernel    differs in {differ} of {all} objects of the Service, and in {shared} that lead there"
+            ),
             None => writeln!(out, "  kernel    differs in {differ} of {all} objects of the Service"),
         };
-        for difference in &self.differences {
+        for difference in self.differences.iter().chain(&self.shared_differences) {
             let _ = writeln!(out, "  differs   {difference}");
         }
         for object in &self.objects {

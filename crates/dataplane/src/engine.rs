@@ -190,7 +190,16 @@ impl<D: Dataplane> Engine<D> {
 
     /// The desired objects of one Service.
     pub fn objects_of(&self, service: &NamespacedName) -> Vec<(D::Key, D::Value)> {
-        let keys = self.ledger.owned(&Owner::Service(service.clone()));
+        self.owned(&Owner::Service(service.clone()))
+    }
+
+    /// The desired objects that belong to no Service: what leads to those of all.
+    pub fn ground_objects(&self) -> Vec<(D::Key, D::Value)> {
+        self.owned(&Owner::Ground)
+    }
+
+    fn owned(&self, owner: &Owner) -> Vec<(D::Key, D::Value)> {
+        let keys = self.ledger.owned(owner);
         keys.iter().filter_map(|key| Some((key.clone(), self.ledger.get(key)?.clone()))).collect()
     }
 

@@ -148,7 +148,8 @@ pub trait Operate: Dataplane {
     /// on their order.
     fn render(&self, objects: &[(Self::Key, Self::Value)]) -> String;
 
-    /// What the kernel has under these keys; keys that it does not have are left out. By default all of it is read and most
+    /// What the kernel has under these keys, and what others have put where it keeps packets from these objects; keys that it does
+    /// not have are left out. By default all of it is read and most
     /// of it dropped; a dataplane that can ask for single objects does.
     fn observe_some(
         &mut self,

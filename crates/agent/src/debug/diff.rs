@@ -3,6 +3,7 @@
 use admin::{Page, PageRequest};
 
 use super::{DebugPages, in_form};
+use crate::compare::Subject;
 use crate::diff::{DiffView, service_name};
 
 /// Where the page is.
@@ -28,7 +29,7 @@ impl DebugPages {
             Ok((_, _, node, mode)) => (node, mode),
             Err(error) => return Page::text(503, format!("{error}\n")),
         };
-        match self.comparer.compare(service.as_ref().map(std::slice::from_ref)) {
+        match self.comparer.compare(&service.clone().map_or(Subject::All, Subject::Service)) {
             Ok(found) => {
                 let view = DiffView::new(node, mode, service.as_ref(), found);
                 in_form(request, || view.json(), || view.text())

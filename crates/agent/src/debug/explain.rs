@@ -6,6 +6,7 @@ use resolve::Packet;
 
 use super::{DebugPages, in_form};
 use crate::ask::NoAnswer;
+use crate::compare::Subject;
 use crate::explain::asked;
 use crate::view::{ExplanationView, KernelView, LiveView};
 
@@ -51,11 +52,14 @@ impl DebugPages {
 
     /// What the kernel has for a Service; an error is a part of the answer, since the rest is known.
     fn kernel(&self, service: &NamespacedName) -> KernelView {
-        match self.comparer.compare(Some(std::slice::from_ref(service))) {
-            Ok(found) => KernelView { objects: found.lines, differences: found.differences, error: None },
-            Err(error) => {
-                KernelView { objects: Vec::new(), differences: Vec::new(), error: Some(error.to_string()) }
-            }
+        match self.comparer.compare(&Subject::Way(service.clone())) {
+            Ok(found) => KernelView {
+                objects: found.lines,
+                differences: found.differences,
+                shared_differences: found.shared,
+                error: None,
+            },
+            Err(error) => KernelView { error: Some(error.to_string()), ..KernelView::default() },
         }
     }
 }

@@ -13,6 +13,7 @@ use resolve::{LocalSource, LocalView, ProxyConfig, Resolved, Roster, resolve, ro
 use super::front::{about, html};
 use super::{DebugPages, LINKS, VERSION};
 use crate::ask::Seen;
+use crate::compare::Subject;
 use crate::rules_view::RulesView;
 
 /// Problems of one Service that are shown.
@@ -95,7 +96,7 @@ impl DebugPages {
     }
 
     fn difference(&self, name: &NamespacedName) -> Difference {
-        match self.comparer.compare(Some(std::slice::from_ref(name))) {
+        match self.comparer.compare(&Subject::Service(name.clone())) {
             Ok(found) => Difference::new(found.differences.iter().map(ToString::to_string).collect()),
             Err(error) => Difference { error: Some(error.to_string()), ..Difference::default() },
         }

@@ -29,7 +29,7 @@ pub(super) fn compare(args: &OfflineArgs, service: Option<&NamespacedName>) -> R
     engine.settle().context("cannot read the kernel's rules")?;
     let mut rules = engine.rules(service.map(std::slice::from_ref));
     let differences = rules.differences().context("cannot read the kernel's rules")?;
-    let found = Compared { objects: rules.len(), lines: Vec::new(), differences, synced: true };
+    let found = Compared { objects: rules.len(), differences, synced: true, ..Compared::default() };
     Ok(DiffView::new(node, place.mode().as_str(), service, found))
 }
 

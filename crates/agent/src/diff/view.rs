@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn view(synced: bool, objects: usize, differences: Vec<Difference>) -> DiffView {
-        let found = Compared { objects, lines: Vec::new(), differences, synced };
+        let found = Compared { objects, differences, synced, ..Compared::default() };
         DiffView::new("n1".into(), "nftables", Some(&NamespacedName::new("shop", "web")), found)
     }
 
