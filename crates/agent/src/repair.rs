@@ -9,6 +9,12 @@ use dataplane::Summary;
 const LINES: usize = 10;
 /// Events are not more frequent than this.
 const EVENT_EVERY: Duration = Duration::from_secs(60);
+/// Repairs in a row that the log tells in full.
+const IN_FULL: u32 = 10;
+/// After which time one more of them is.
+const ONE_MORE: Duration = Duration::from_secs(30);
+/// How often the log says how many it has left out.
+const SUM_EVERY: Duration = Duration::from_secs(60);
 
 /// A repair. The last one is on the board.
 #[derive(Clone, Debug)]
@@ -41,6 +47,46 @@ impl fmt::Display for Repair {
             "{by} had deleted {created} objects of towpath's rules, changed {updated} and added {deleted}; repaired in {:?}",
             self.took
         )
+    }
+}
+
+/// What the log says of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// All of it.
+    Full,
+    /// Nothing, but that so many were left out.
+    Sum(usize),
+    /// Nothing.
+    None,
+}
+
+/// How much the log says. Pure: times are handed in.
+#[derive(Debug, Default)]
+pub(crate) struct Logging {
+    /// Repairs told in full that no time has paid for yet.
+    level: Duration,
+    last: Option<Instant>,
+    summed: Option<Instant>,
+    left_out: usize,
+}
+
+impl Logging {
+    /// What it says of a repair at this moment.
+    pub(crate) fn words(&mut self, now: Instant) -> Words {
+        let since = self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        (self.level, self.last) = (self.level.saturating_sub(since), Some(now));
+        if self.level + ONE_MORE <= ONE_MORE * IN_FULL {
+            (self.level, self.left_out) = (self.level + ONE_MORE, 0);
+            return Words::Full;
+        }
+        self.left_out += 1;
+        let recently = |at: Instant| now.saturating_duration_since(at) < SUM_EVERY;
+        if self.summed.is_some_and(recently) {
+            return Words::None;
+        }
+        self.summed = Some(now);
+        Words::Sum(std::mem::take(&mut self.left_out))
     }
 }
 
@@ -87,6 +133,23 @@ mod tests {
             assert_eq!((lines.len(), lines.last().map(String::as_str)), (shown, Some(last)), "{total}");
         }
         assert!(repair(0, None).lines().is_empty());
+    }
+
+    #[test]
+    fn the_log_tells_some_in_full_and_then_sums_up_once_a_minute() {
+        let (start, mut logging) = (Instant::now(), Logging::default());
+        let mut said = Vec::new();
+        for quarter in 0..4 * 600 {
+            let at = start + Duration::from_millis(250) * quarter;
+            said.push((quarter / 4, logging.words(at)));
+        }
+        let full = said.iter().filter(|(_, words)| *words == Words::Full).count();
+        assert_eq!(full, 10 + 600 / 30 - 1);
+        assert!(said[..10].iter().all(|(_, words)| *words == Words::Full));
+        let sums: Vec<u32> =
+            said.iter().filter(|(_, w)| matches!(w, Words::Sum(_))).map(|(s, _)| *s).collect();
+        assert_eq!(sums.len(), 10, "{sums:?}");
+        assert_eq!(logging.words(start + Duration::from_secs(3600)), Words::Full);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::metrics::{FamilyLabel, now_seconds};
 use crate::modes::Place;
 use crate::opened::Opened;
 use crate::options::proxy_config;
-use crate::repair::Telling;
+use crate::repair::{Logging, Telling};
 use crate::self_probe::Canary;
 use crate::switch::Switch;
 use guard::Foreign;
@@ -94,6 +94,12 @@ pub(crate) struct SyncLoop {
     share: Share,
     /// Which repairs get an Event.
     telling: Telling,
+    /// What the log has said of the last failure, and when.
+    told_failure: Option<(String, Instant)>,
+    /// How much the log says of them.
+    logging: Logging,
+    /// When the log says again that a repair waits.
+    next_waiting: Option<Instant>,
     next_watch: Instant,
     /// Why everything is compared next, if that is because of others.
     foreign: Option<Foreign>,
@@ -164,6 +170,9 @@ impl SyncLoop {
             tending: Tending::default(),
             share: Share::new(now),
             telling: Telling::default(),
+            told_failure: None,
+            logging: Logging::default(),
+            next_waiting: None,
             next_watch: now,
             foreign: None,
             next_around: now + guard::AROUND_FIRST,
@@ -318,6 +327,7 @@ impl SyncLoop {
             Ok(report) => self.succeeded(report, took),
             Err(error) => {
                 self.note_failure(&error, took);
+                self.note_failed_repair(took);
                 self.failed(&error);
             }
         }
@@ -429,14 +439,26 @@ impl SyncLoop {
         let text = error.to_string();
         let wait = self.retry.map_or(RETRY_FIRST, |(_, last)| (last * 2).min(RETRY_LAST));
         self.retry = Some((Instant::now() + wait, wait));
-        tracing::error!(
-            "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
-        );
+        self.log_failure(&text, wait);
         self.board.metrics.failed(self.engine.config().mode);
         let mut state = self.board.state();
         state.last_error = Some(text);
         // What somebody else did to our rules waits too, though no change of the cluster asked for it.
         state.health.queue();
+    }
+
+    /// The same failure again and again is told now and then.
+    fn log_failure(&mut self, text: &str, wait: Duration) {
+        let now = Instant::now();
+        let told = |(last, at): &(String, Instant)| last == text && now.duration_since(*at) < RETRY_LAST;
+        let told = self.told_failure.as_ref().is_some_and(told);
+        if told && wait < RETRY_LAST {
+            return tracing::debug!("{text}; comparing everything again in {wait:?}");
+        }
+        self.told_failure = Some((text.to_owned(), now));
+        tracing::error!(
+            "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
+        );
     }
 
     /// Cleans what is due. What fails is due again later: a client that goes on sending keeps a stale flow alive.
