@@ -35,7 +35,7 @@ fn node(service: u32, index: u32) -> String {
     format!("node-{}", (service + index) % 100)
 }
 
-fn name(n: u32) -> NamespacedName {
+pub(crate) fn name(n: u32) -> NamespacedName {
     NamespacedName::new(format!("ns-{}", n % 50), format!("service-{n}"))
 }
 

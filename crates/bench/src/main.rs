@@ -11,6 +11,7 @@ mod data;
 mod dns;
 mod fresh;
 mod load;
+mod page;
 mod process;
 mod raw;
 mod stats;
@@ -75,6 +76,8 @@ enum What {
     Api,
     /// `towpath run` while others change our tables, or commit a lot; only where it is asked for.
     Tamper,
+    /// The pages of `towpath run`, and the connections of one Service; only where it is asked for.
+    Page,
     /// A new connection through a VIP.
     Connect,
     /// VIPs as addresses of a dummy link and as local routes; only where it is asked for.
@@ -113,6 +116,7 @@ fn main() -> Result<()> {
             What::Agent => agent::measure(size, bench.changes)?,
             What::Api => api::measure(size, bench.repetitions, bench.changes)?,
             What::Tamper => tamper::measure(size, bench.repetitions)?,
+            What::Page => page::measure(size, bench.repetitions)?,
             What::Connect => connect::measure(size)?,
             What::Vips => vips::measure(bench.services, bench.repetitions)?,
             What::Dns { part, seconds } => {

@@ -1,6 +1,8 @@
 //! The program as a process in a namespace, and what it costs.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -92,4 +94,15 @@ impl<'a> Agent<'a> {
     fn page(&self) -> Result<String> {
         self.namespace.command("curl", &["-s", "-m", "5", "http://127.0.0.1:10249/metrics"])
     }
+}
+
+/// Asks for a page on a connection of its own: the status, and the body.
+pub(crate) fn get(mut stream: TcpStream, path: &str) -> Result<(u16, String)> {
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+    let status = head.split_whitespace().nth(1).context("an answer without a status")?.parse()?;
+    Ok((status, body.to_owned()))
 }
