@@ -1,6 +1,6 @@
 //! Why an endpoint is not used.
 
-use model::{Endpoint, EndpointAddr, IpFamily, ServiceEntry, ServicePort};
+use model::{Endpoint, EndpointAddr, IpFamily, ServiceEntry, ServicePort, Slice};
 
 use crate::choose::{HintUse, is_usable};
 use crate::{Candidate, Choice};
@@ -83,21 +83,29 @@ fn hint_reason(endpoint: &Endpoint, hints: HintUse) -> String {
     }
 }
 
-/// Endpoints whose slices do not fit the port at all: another family, or no port of that name.
-pub(crate) fn unjoined(entry: &ServiceEntry, port: &ServicePort, family: IpFamily) -> Vec<Excluded> {
-    let mut all = Vec::new();
-    for slice in entry.slices.values() {
-        let joined = slice.ports.iter().any(|p| p.name == port.name && p.protocol == port.protocol);
-        let reason = if slice.family != family {
-            format!("its slice {} is {}, the frontend is {family}", slice.name.name, slice.family)
-        } else if !joined {
-            let wanted = if port.name.is_empty() { "no name" } else { &*port.name };
-            format!("its slice {} has no port named {wanted}/{}", slice.name.name, port.protocol)
-        } else {
-            continue;
-        };
-        let each = |e: &Endpoint| Excluded { endpoint: e.ip.to_string(), reason: reason.clone() };
-        all.extend(slice.endpoints.iter().map(each));
+/// Endpoints whose slices do not fit the port at all: another family, or no port of that name. Nothing is done for those
+/// that nobody takes.
+pub(crate) fn unjoined<'a>(
+    entry: &'a ServiceEntry,
+    port: &'a ServicePort,
+    family: IpFamily,
+) -> impl Iterator<Item = Excluded> + 'a {
+    entry.slices.values().filter_map(move |slice| Some((slice, misfit(slice, port, family)?))).flat_map(
+        |(slice, reason)| {
+            slice
+                .endpoints
+                .iter()
+                .map(move |e| Excluded { endpoint: e.ip.to_string(), reason: reason.clone() })
+        },
+    )
+}
+
+/// Why no endpoint of a slice can be one of a port; `None` if they can.
+fn misfit(slice: &Slice, port: &ServicePort, family: IpFamily) -> Option<String> {
+    if slice.family != family {
+        return Some(format!("its slice {} is {}, the frontend is {family}", slice.name.name, slice.family));
     }
-    all
+    let joined = slice.ports.iter().any(|p| p.name == port.name && p.protocol == port.protocol);
+    let wanted = if port.name.is_empty() { "no name" } else { &*port.name };
+    (!joined).then(|| format!("its slice {} has no port named {wanted}/{}", slice.name.name, port.protocol))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Conditions, EndpointAddr, Hints, ServiceEntry, ServicePort, Store, TrafficPolicy};
+use model::{Conditions, EndpointAddr, Hints, ServicePort, Store, TrafficPolicy};
 
 use crate::exclude::{reason, unjoined};
 use crate::route::policy_view;
@@ -71,13 +71,8 @@ pub fn roster(store: &Store, config: &ProxyConfig, route: &Route, limit: usize) 
         ..bare(c)
     };
     let members = found.iter().take(limit).map(member).collect();
-    Roster { members, known: found.len(), unfit: unfit(entry, port, route, limit) }
-}
-
-fn unfit(entry: &ServiceEntry, port: &ServicePort, route: &Route, limit: usize) -> Vec<Excluded> {
-    let mut unfit = unjoined(entry, port, route.family);
-    unfit.truncate(limit);
-    unfit
+    let unfit = unjoined(entry, port, route.family).take(limit).collect();
+    Roster { members, known: found.len(), unfit }
 }
 
 fn bare(c: &Candidate<'_>) -> Member {
@@ -101,7 +96,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn standing(&self, c: &Candidate<'_>, decision: &Decision, local_only: bool) -> Standing {
-        if decision.endpoints().contains(&c.addr) {
+        if decision.endpoints().binary_search(&c.addr).is_ok() {
             return Standing::Used;
         }
         Standing::Left(reason(c, self.found, self.choice, local_only))
