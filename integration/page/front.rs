@@ -13,7 +13,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("without_scripts", without_scripts),
     ("parts_of_a_long_list", parts),
     ("the_list_follows_a_change", follows),
-    ("what_is_used_is_left_alone", left_alone),
+    ("the_focus_stays", focus_stays),
+    ("a_selection_stays", selection_stays),
+    ("a_stopped_agent_is_said", stopped),
+    ("search_for_an_endpoint", search_for_an_endpoint),
 ];
 
 const ROWS: &str = "#list tbody th";
@@ -109,19 +112,70 @@ fn follows() -> Result<()> {
     tab.is_content()
 }
 
-/// A link that has the focus would lose it if the list were written anew.
-fn left_alone() -> Result<()> {
+/// The list follows while one of its links has the focus, and that stays where it is; so does how far the page is scrolled.
+fn focus_stays() -> Result<()> {
     let place = Place::start(&shop())?;
     let mut tab = Tab::open(&place, "/debug/rules")?;
-    tab.value("document.querySelector('#list tbody a').focus(); window.state = document.getElementById('state').firstElementChild")?;
+    tab.size(600, 300)?;
+    tab.value("window.link = [...document.querySelectorAll('#list tbody a')].find(a => a.innerText === 'shop/web'); window.link.focus(); scrollTo(0, 400)")?;
+    let scrolled = tab.value("scrollY")?;
+    ensure!(scrolled.as_f64() > Some(100.0), "nothing to scroll: {scrolled}");
+    place.set("objects", &with_one_endpoint())?;
+    tab.until("document.getElementById('list').innerText.includes('1 of 3')")?;
+    ensure!(
+        tab.value("document.activeElement === window.link && window.link.isConnected")? == true,
+        "the focus is gone"
+    );
+    ensure!(tab.value("scrollY")? == scrolled, "scrolled to {}", tab.value("scrollY")?);
+    tab.is_content()
+}
+
+/// Whoever copies something does not lose it.
+fn selection_stays() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let mut tab = Tab::open(&place, "/debug/rules")?;
+    tab.value("getSelection().selectAllChildren(document.querySelector('#list tbody')); window.state = document.getElementById('state').innerText")?;
+    place.set("objects", &with_one_endpoint())?;
+    // The state changes meanwhile: the script is at work.
+    tab.until("window.state !== document.getElementById('state').innerText")?;
+    ensure!(tab.text("getSelection().toString()")?.contains("3 of 5"), "what was selected has changed");
+    tab.value("getSelection().removeAllRanges()")?;
+    tab.until("document.getElementById('list').innerText.includes('1 of 3')")?;
+    tab.is_content()
+}
+
+fn with_one_endpoint() -> Vec<serde_json::Value> {
     let mut objects = shop();
     objects.retain(|object| object["metadata"]["name"] != "web-1");
     objects.push(slice("web", &web_endpoints(&["10.244.1.5"])));
-    place.set("objects", &objects)?;
-    // The state is written anew meanwhile: the script is at work.
-    tab.until("window.state !== document.getElementById('state').firstElementChild && document.getElementById('state').innerText.length > 0")?;
-    ensure!(tab.value("document.activeElement.closest('#list') !== null")? == true, "the focus is gone");
-    tab.value("document.activeElement.blur()")?;
-    tab.until("document.getElementById('list').innerText.includes('1 of 3')")?;
-    tab.is_content()
+    objects
+}
+
+/// What is shown stays, and is said to be old, wherever the page is scrolled to.
+fn stopped() -> Result<()> {
+    let mut place = Place::start(&shop())?;
+    let mut tab = Tab::open(&place, "/debug/rules")?;
+    tab.size(600, 300)?;
+    tab.value("scrollTo(0, 600)")?;
+    place.stop();
+    tab.until("document.getElementById('said').innerText.includes('does not answer')")?;
+    let visible = "(() => { const box = document.getElementById('said').getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight; })()";
+    ensure!(tab.value(visible)? == true, "it is out of sight");
+    ensure!(tab.texts(ROWS)? == NAMES, "what was shown is gone");
+    Ok(())
+}
+
+/// An endpoint's address finds its Services.
+fn search_for_an_endpoint() -> Result<()> {
+    let place = Place::start(&shop())?;
+    for (query, expected) in [
+        ("10.244.2.21", "shop/heavy"),
+        ("10.244.2.21:8080", "shop/heavy"),
+        ("203.0.113.9:80/tcp", "shop/web"),
+    ] {
+        let page = place.get(&format!("/debug/rules?q={query}"))?;
+        let rows: Vec<&str> = page.body.lines().filter(|line| !line.starts_with('#')).collect();
+        ensure!(rows.len() == 1 && rows[0].starts_with(expected), "{query}: {}", page.body);
+    }
+    Ok(())
 }

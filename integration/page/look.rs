@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 use crate::Test;
-use crate::cluster::{WEB, shop};
+use crate::cluster::{WEB, endpoint, service, shop, slice};
 use crate::place::Place;
 use crate::tab::Tab;
 
@@ -18,13 +19,40 @@ const PAGES: &[(&str, &str)] = &[
     ("service", WEB),
     ("many", "/debug/rules/shop/many"),
     ("empty", "/debug/rules/shop/lonely"),
+    ("long", LONG),
+    ("index", "/debug/"),
+    ("status", "/debug/status"),
+    ("explain", "/debug/explain?from=10.244.1.5&to=10.96.0.10:80/tcp"),
 ];
+/// The page of the Service with long names.
+const LONG: &str = concat!(
+    "/debug/rules/namespace-nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+    "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+);
+
+/// The shop, and a Service with the longest names that there can be, on a node with a long name.
+fn scene() -> Vec<Value> {
+    let mut objects = shop();
+    let names: Vec<&str> = LONG.rsplit('/').take(2).collect();
+    let node = "worker-with-a-rather-long-name.eu-central-1.compute.internal.example.org";
+    let long =
+        [service(names[0], "10.96.0.99", &json!({})), slice(names[0], &[endpoint("10.244.8.8", node, true)])];
+    objects.extend(long.into_iter().map(|mut object| {
+        object["metadata"]["namespace"] = json!(names[1]);
+        // A slice's name has its own end, and is as long as may be.
+        if object["kind"] == "EndpointSlice" {
+            object["metadata"]["name"] = json!("long-1");
+        }
+        object
+    }));
+    objects
+}
 /// Widths of windows: a telephone's, a desk's.
 const WIDTHS: [u32; 2] = [360, 1400];
 
 /// At each width nothing is wider than the window but what scrolls by itself.
 fn pictures() -> Result<()> {
-    let place = Place::start(&shop())?;
+    let place = Place::start(&scene())?;
     let directory = directory()?;
     let mut tab = Tab::blank(&place)?;
     for scheme in ["light", "dark"] {
@@ -54,7 +82,7 @@ fn directory() -> Result<PathBuf> {
 /// Every text against what is behind it (WCAG 2.2: 4.5 to 1); every field has a label, every head of a table its scope, every
 /// drawing its words, ids are unique.
 fn contrast() -> Result<()> {
-    let place = Place::start(&shop())?;
+    let place = Place::start(&scene())?;
     let mut tab = Tab::blank(&place)?;
     for scheme in ["light", "dark"] {
         tab.scheme(scheme)?;

@@ -19,6 +19,7 @@ mod place;
 mod secrets;
 mod service;
 mod tab;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 type Test = (&'static str, fn() -> Result<()>);
 
 /// Those that need a browser.
-const BROWSER: &[&[Test]] = &[front::TESTS, service::TESTS, markup::TESTS, look::TESTS];
+const BROWSER: &[&[Test]] = &[front::TESTS, service::TESTS, texts::TESTS, markup::TESTS, look::TESTS];
 /// Those that do not.
 const PLAIN: &[(&str, &[Test])] = &[("hostile", hostile::TESTS), ("secrets", secrets::TESTS)];
 

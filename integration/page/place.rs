@@ -112,6 +112,11 @@ impl Place {
         self.ns.spawn(command)
     }
 
+    /// Ends the program. What it has programmed stays.
+    pub(crate) fn stop(&mut self) {
+        self.program = None;
+    }
+
     /// Replaces the objects of one file.
     pub(crate) fn set(&self, file: &str, objects: &[Value]) -> Result<()> {
         let text = manifest::list(objects.iter().cloned()).to_string();

@@ -1,10 +1,12 @@
 //! The page of one Service.
 
 use anyhow::{Result, ensure};
+use serde_json::json;
+use testkit::wait;
 
 use crate::Test;
-use crate::cluster::{WEB, shop, slice, web_endpoints};
-use crate::place::Place;
+use crate::cluster::{WEB, service as object, shop, slice, web_endpoints};
+use crate::place::{PATIENCE, Place};
 use crate::tab::Tab;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -14,6 +16,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_long_list_of_endpoints_is_cut", long),
     ("the_difference_to_the_kernel", difference),
     ("a_service_follows_a_change", follows),
+    ("a_deleted_service_is_said", deleted),
+    ("its_changes_are_its_own", own_changes),
 ];
 
 fn service() -> Result<()> {
@@ -118,7 +122,7 @@ fn difference() -> Result<()> {
 fn follows() -> Result<()> {
     let place = Place::start(&shop())?;
     let mut tab = Tab::open(&place, WEB)?;
-    tab.value("window.same = true")?;
+    tab.value("window.same = true; document.querySelector('#ruleset pre').scrollTop = 77")?;
     let mut objects = shop();
     objects.retain(|object| object["metadata"]["name"] != "web-1");
     objects.push(slice("web", &web_endpoints(&["10.244.1.5", "10.244.1.99"])));
@@ -129,5 +133,37 @@ fn follows() -> Result<()> {
         "[...document.querySelectorAll('svg text')].some(text => text.textContent.includes('10.244.1.99'))",
     )?;
     ensure!(tab.value("window.same")? == true, "the page was loaded anew");
+    ensure!(tab.value("document.querySelector('#ruleset pre').scrollTop")? == 77, "the rules were scrolled");
     tab.is_content()
+}
+
+fn deleted() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let mut tab = Tab::open(&place, WEB)?;
+    let mut objects = shop();
+    objects.retain(|object| object["metadata"]["name"] != "web");
+    place.set("objects", &objects)?;
+    tab.until("document.getElementById('said').innerText.includes('gone')")?;
+    Ok(())
+}
+
+/// The first sync had every Service: of its objects, the page shows those of this one.
+fn own_changes() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let page: serde_json::Value =
+        serde_json::from_str(&place.get("/debug/rules/shop/heavy?format=json")?.body)?;
+    testkit::schema::conforms("service", &page)?;
+    let first = &page["changes"][0];
+    ensure!(first["because"] == "start" && first["others"] == 5, "{first:#}");
+    let rules = page["rules"]["text"].as_str().unwrap_or_default();
+    for line in first["lines"].as_array().into_iter().flatten().filter_map(|line| line.as_str()) {
+        let object = line.trim_start_matches("+ ").split(" {").next().unwrap_or_default();
+        ensure!(rules.contains(object), "{line} is not of this Service");
+    }
+    place.set("one", &[object("extra", "10.96.0.77", &json!({})), slice("extra", &[])])?;
+    wait::until("the Service", PATIENCE, || {
+        let page: serde_json::Value =
+            serde_json::from_str(&place.get("/debug/rules/shop/extra?format=json")?.body).unwrap_or_default();
+        Ok(page["changes"][0]["lines"].to_string().contains("10.96.0.77").then_some(()))
+    })
 }

@@ -19,9 +19,11 @@ impl Listing {
     pub(crate) fn take_in(&self, store: &Store, services: &[(NamespacedName, LocalView)]) {
         let mut catalogue = self.lock();
         for (name, view) in services {
-            let service = store.entry(name).and_then(|entry| entry.service.clone());
+            let known = store.entry(name);
+            let service = known.and_then(|entry| entry.service.clone());
             let entry = service.map(|service| Entry {
                 service,
+                slices: known.iter().flat_map(|entry| entry.slices.values().cloned()).collect(),
                 usable: u32::try_from(view.usable).unwrap_or(u32::MAX),
                 known: u32::try_from(view.known).unwrap_or(u32::MAX),
             });
@@ -32,6 +34,11 @@ impl Listing {
     /// The part that is asked for.
     pub(crate) fn list(&self, search: &Search, marks: &Marks) -> ListView {
         page::list(search, marks, |after| self.lock().after(after, PART))
+    }
+
+    /// Whether there is such a Service.
+    pub(crate) fn has(&self, name: &NamespacedName) -> bool {
+        self.lock().has(name)
     }
 
     fn lock(&self) -> MutexGuard<'_, Catalogue> {

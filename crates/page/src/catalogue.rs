@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use model::{NamespacedName, Service};
+use model::{NamespacedName, Service, Slice};
 
 /// What the list knows of one Service. The Service is the store's own, shared and not copied.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The Service.
     pub service: Arc<Service>,
+    /// Its slices, which are the store's own too.
+    pub slices: Arc<[Arc<Slice>]>,
     /// Endpoints to which some traffic of this node goes.
     pub usable: u32,
     /// Endpoints that its slices name.
@@ -30,6 +32,11 @@ impl Catalogue {
             Some(entry) => drop(self.entries.insert(name, entry)),
             None => drop(self.entries.remove(&name)),
         }
+    }
+
+    /// Whether there is such a Service.
+    pub fn has(&self, name: &NamespacedName) -> bool {
+        self.entries.contains_key(name)
     }
 
     /// Number of Services.
@@ -60,7 +67,7 @@ mod tests {
         let name = |n: usize| NamespacedName::new("ns", format!("s{n:02}"));
         for n in [3, 1, 4, 0, 2] {
             let service = Arc::new(Service { name: name(n), ..Service::default() });
-            catalogue.set(name(n), Some(Entry { service, usable: 0, known: 0 }));
+            catalogue.set(name(n), Some(Entry { service, slices: Arc::default(), usable: 0, known: 0 }));
         }
         catalogue.set(name(2), None);
         catalogue.set(name(9), None);
@@ -74,5 +81,6 @@ mod tests {
         }
         assert_eq!(seen, [0, 1, 3, 4].map(name));
         assert_eq!((catalogue.len(), catalogue.is_empty()), (4, false));
+        assert_eq!((catalogue.has(&name(1)), catalogue.has(&name(2))), (true, false));
     }
 }

@@ -27,3 +27,18 @@ pub use service::{
     FrontendView, LoadView, MAX_ENDPOINTS, PORTS, PortView, RULES, RulesText, ServiceView, Setting, Share,
     StandingView, UnfitView, WayView,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schema_of_the_list() {
+        testkit::schema::current::<Front>("services").unwrap();
+    }
+
+    #[test]
+    fn schema_of_a_service() {
+        testkit::schema::current::<ServiceView>("service").unwrap();
+    }
+}

@@ -1,12 +1,13 @@
 //! The searched, sorted and cut list of Services.
 
-use std::fmt::Write;
+mod words;
 
 use model::{IpFamily, NamespacedName, Service, ServicePort, ServiceType, TrafficPolicy};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::catalogue::Entry;
+use words::Words;
 
 /// Services on a page of the list.
 pub const PAGE: usize = 100;
@@ -47,7 +48,7 @@ impl Sort {
 /// What is asked of the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
-    /// Words, all of which are in a Service's name, type, addresses or ports.
+    /// Words, all of which are in a Service's name, type, addresses or ports, or are the address of an endpoint.
     pub query: String,
     /// The order.
     pub sort: Sort,
@@ -70,6 +71,7 @@ impl Search {
 
 /// The part of the list that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ListView {
     /// What was searched.
@@ -90,6 +92,7 @@ pub struct ListView {
 
 /// One Service in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RowView {
     /// Its namespace.
@@ -99,7 +102,7 @@ pub struct RowView {
     /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName` or `Headless`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Where it is served, at most four.
+    /// Where it wants to be served, at most four.
     pub frontends: Vec<String>,
     /// How many more there are.
     pub more_frontends: usize,
@@ -127,15 +130,14 @@ pub fn list(
     marks: &Marks,
     mut part: impl FnMut(Option<&NamespacedName>) -> Vec<Entry>,
 ) -> ListView {
-    let words: Vec<String> = search.query.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let mut words = Words::new(&search.query);
     let (mut matched, mut total, mut last) = (Vec::new(), 0, None);
-    let mut text = String::new();
     loop {
         let entries = part(last.as_ref());
         let Some(end) = entries.last() else { break };
         last = Some(end.service.name.clone());
         total += entries.len();
-        matched.extend(entries.into_iter().filter(|entry| matches(&entry.service, &words, &mut text)));
+        matched.extend(entries.into_iter().filter(|entry| words.are_in(entry)));
     }
     sort(&mut matched, search.sort, marks);
     let pages = matched.len().div_ceil(PAGE).max(1);
@@ -143,25 +145,6 @@ pub fn list(
     let rows = matched.iter().skip((page - 1) * PAGE).take(PAGE).map(|entry| row(entry, marks)).collect();
     let (query, sort) = (search.query.clone(), search.sort.as_str());
     ListView { query, sort, page, pages, matched: matched.len(), total, rows }
-}
-
-fn matches(service: &Service, words: &[String], text: &mut String) -> bool {
-    if words.is_empty() {
-        return true;
-    }
-    text.clear();
-    let _ = write!(text, "{} {} ", service.name, kind(service).to_ascii_lowercase());
-    let addresses = service.cluster_ips.iter().chain(&service.external_ips).chain(&service.load_balancer_ips);
-    for ip in addresses {
-        let _ = write!(text, "{ip} ");
-    }
-    for port in &service.ports {
-        let _ = write!(text, "{} :{}/{} ", port.name, port.port, port.protocol);
-        if port.node_port != 0 {
-            let _ = write!(text, ":{}/{} ", port.node_port, port.protocol);
-        }
-    }
-    words.iter().all(|word| text.contains(word.as_str()))
 }
 
 fn sort(entries: &mut [Entry], sort: Sort, marks: &Marks) {
@@ -196,7 +179,8 @@ fn row(entry: &Entry, marks: &Marks) -> RowView {
     }
 }
 
-/// Every frontend that a Service asks for, as an address with its port and protocol, or `node:` with the nodePort.
+/// Every frontend that a Service asks for, as an address with its port and protocol, or `node:` with the nodePort. Another
+/// Service may have one of them: a Problem says so.
 fn frontends(service: &Service) -> Vec<String> {
     let mut all = Vec::new();
     for port in &service.ports {

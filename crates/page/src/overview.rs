@@ -9,6 +9,7 @@ pub const PROBLEMS: usize = 100;
 
 /// The state of a node's proxy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// The node's name.
@@ -41,6 +42,7 @@ pub struct Overview {
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Link {
     /// Its path.
     pub path: &'static str,
@@ -50,6 +52,7 @@ pub struct Link {
 
 /// What a sync did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SyncView {
     /// When it ended, as RFC 3339 writes it.
@@ -68,6 +71,7 @@ pub struct SyncView {
 
 /// Problems, counted and partly shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProblemsView {
     /// How many there are.
     pub total: usize,
@@ -77,6 +81,7 @@ pub struct ProblemsView {
 
 /// The page `/debug/rules` as JSON, where a part of the list is asked for.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Front {
     /// The state.
     pub overview: Overview,

@@ -19,6 +19,7 @@ pub const DIFFERENCE: usize = 200;
 
 /// A Service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceView {
     /// The node.
@@ -58,15 +59,20 @@ pub struct ServiceView {
 
 /// What a sync did for a Service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeView {
     /// When the kernel had it, in UTC.
     pub at: String,
-    /// Objects that changed, each with how long it took from when towpath had read it to the kernel's commit.
+    /// Why there was a sync, in a word or two: as in the audit trail.
+    pub because: String,
+    /// Other Services of that sync.
+    pub others: usize,
+    /// Objects of this Service that changed, each with how long it took from when towpath had read it to the kernel's commit.
     pub objects: Vec<String>,
     /// Kernel objects written, of all Services of that sync.
     pub writes: usize,
-    /// Some of these; at most [`CHANGED`].
+    /// Some of those that are this Service's; at most [`CHANGED`].
     pub lines: Vec<String>,
     /// Why the kernel did not take it, if so.
     pub error: Option<String>,
@@ -74,6 +80,7 @@ pub struct ChangeView {
 
 /// Live connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionsView {
     /// By endpoint, those with most first; at most [`ENDPOINTS`].
@@ -84,6 +91,7 @@ pub struct ConnectionsView {
 
 /// Connections to one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LoadView {
     /// Address and port.
@@ -102,6 +110,7 @@ pub struct LoadView {
 
 /// One thing that a Service asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Setting {
     /// The field or annotation.
     pub name: &'static str,
@@ -114,6 +123,7 @@ pub struct Setting {
 
 /// One port in one family.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PortView {
     /// The port's name, empty where it has none.
@@ -142,6 +152,7 @@ pub struct PortView {
 
 /// One frontend.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FrontendView {
     /// `clusterIP`, `externalIP`, `loadBalancer` or `nodePort`.
@@ -155,6 +166,7 @@ pub struct FrontendView {
 
 /// What becomes of one kind of traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WayView {
     /// `dnat`, `reject` or `drop`.
@@ -177,6 +189,7 @@ pub struct WayView {
 
 /// An endpoint that some traffic uses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Share {
     /// Address and port.
     pub endpoint: String,
@@ -186,6 +199,7 @@ pub struct Share {
 
 /// One endpoint, and who uses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointView {
     /// Address and port.
@@ -214,6 +228,7 @@ pub struct EndpointView {
 
 /// Whether an endpoint is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StandingView {
     /// It is.
     pub used: bool,
@@ -224,6 +239,7 @@ pub struct StandingView {
 
 /// An endpoint that a port cannot have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnfitView {
     /// Its address.
     pub address: String,
@@ -233,6 +249,7 @@ pub struct UnfitView {
 
 /// Kernel objects as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RulesText {
     /// How many objects.
     pub objects: usize,
@@ -244,6 +261,7 @@ pub struct RulesText {
 
 /// How the kernel differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// How many objects.
     pub total: usize,

@@ -22,12 +22,14 @@ pub fn front(front: &Front) -> String {
     }
     let _ =
         writeln!(out, "# {} of {} Services, part {} of {}", list.matched, list.total, list.page, list.pages);
+    let longest = list.rows.iter().map(|row| row.namespace.len() + 1 + row.name.len()).max();
+    let width = longest.unwrap_or(0).max(20);
     for row in &list.rows {
         let name = format!("{}/{}", row.namespace, row.name);
         let more = if row.more_frontends > 0 { format!(" +{}", row.more_frontends) } else { String::new() };
         let endpoints = format!("{}/{}", row.usable, row.known);
         let at = row.frontends.join(" ");
-        let _ = writeln!(out, "{name:<40} {:<12} {endpoints:>9}  {at}{more}", row.kind);
+        let _ = writeln!(out, "{name:<width$} {:<12} {endpoints:>9}  {at}{more}", row.kind);
     }
     out
 }
@@ -70,7 +72,13 @@ fn changes(out: &mut String, view: &ServiceView) {
     for change in &view.changes {
         let error =
             change.error.as_ref().map(|error| format!(", refused: {}", line(error))).unwrap_or_default();
-        let _ = writeln!(out, "\n{}: {} kernel objects{error}", change.at, change.writes);
+        let others = match change.others {
+            0 => String::new(),
+            1 => " of this and another Service".into(),
+            others => format!(" of this and {others} other Services"),
+        };
+        let (at, because, writes) = (&change.at, &change.because, change.writes);
+        let _ = writeln!(out, "\n{at} {because}: {writes} kernel objects{others}{error}");
         for text in change.objects.iter().chain(&change.lines) {
             let _ = writeln!(out, "  {}", line(text));
         }
@@ -101,7 +109,7 @@ fn port(out: &mut String, port: &PortView) {
     }
     way(out, "from the cluster", &port.internal);
     port.external.iter().for_each(|external| way(out, "from outside", external));
-    port.from_here.iter().for_each(|here| way(out, "from this node", here));
+    port.from_here.iter().for_each(|here| way(out, "from this node to outside addresses", here));
     port.endpoints.iter().for_each(|one| endpoint(out, one));
     if port.more_endpoints > 0 {
         let _ = writeln!(out, "  and {} more endpoints", port.more_endpoints);

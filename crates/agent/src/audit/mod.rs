@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::NamespacedName;
 
-pub(crate) use entry::{Because, Entry};
+pub(crate) use entry::{Because, Entry, Object};
 pub(crate) use view::TrailView;
 pub(crate) use waiting::{Moment, Waiting};
 

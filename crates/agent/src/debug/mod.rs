@@ -4,6 +4,7 @@ mod audit;
 pub(crate) mod diff;
 pub(crate) mod explain;
 mod flows;
+mod framed;
 mod front;
 mod large;
 mod rules;
@@ -37,33 +38,13 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const LINKS: &[Link] = &[
     Link { path: "/debug/rules", title: "Services" },
     Link { path: "/debug/status", title: "Status" },
+    Link { path: "/debug/explain", title: "Explain" },
     Link { path: "/debug/flows", title: "Connections" },
+    Link { path: "/debug/top", title: "Busiest" },
     Link { path: "/debug/audit", title: "Changes" },
+    Link { path: "/debug/diff", title: "Compare" },
     Link { path: "/debug/dns", title: "DNS" },
-    Link { path: "/debug/rules?format=text", title: "All rules" },
-    Link { path: "/configz", title: "Settings" },
-    Link { path: "/metrics", title: "Metrics" },
-];
-
-/// What `/` says: every page, a line each.
-const INDEX: &[&str] = &[
-    "/debug/rules",
-    "/debug/rules/NAMESPACE/NAME",
-    "/debug/rules?format=json",
-    "/debug/rules?format=json&diff=1",
-    "/debug/status",
-    "/debug/diff?service=NAMESPACE/NAME",
-    "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL",
-    "/debug/flows?service=NAMESPACE/NAME&client=ADDRESS&endpoint=ADDRESS:PORT",
-    "/debug/audit?service=NAMESPACE/NAME&limit=N",
-    "/debug/audit?format=json",
-    "/debug/top?sort=new|live|bytes",
-    "/debug/dns",
-    "/debug/dns?name=NAME&from=ADDRESS",
-    "/metrics",
-    "/configz",
-    "/proxyMode",
-    "/healthz",
+    Link { path: "/debug/", title: "All pages" },
 ];
 
 /// `/healthz`, `/livez` and `/readyz`.
@@ -140,6 +121,17 @@ impl Pages for DebugPages {
     }
 
     fn get_with(&self, request: &PageRequest) -> Page {
+        self.framed(request).unwrap_or_else(|| self.framed_error(request, self.plain(request)))
+    }
+
+    fn is_quick(&self, path: &str) -> bool {
+        !path.starts_with("/debug/")
+    }
+}
+
+impl DebugPages {
+    /// The page as its handler writes it.
+    fn plain(&self, request: &PageRequest) -> Page {
         match &*request.path {
             "/healthz" => Page::text(200, "ok"),
             "/proxyMode" => Page::text(200, self.board.state().mode.as_str()),
@@ -162,17 +154,11 @@ impl Pages for DebugPages {
             FLOWS => flows::page(&self.flows, request),
             TOP => self.top(request),
             dns::PATH => dns::page(self.dns.as_deref(), request),
-            "/" => Page::text(200, INDEX.join("\n") + "\n"),
+            "/" | "/debug" | "/debug/" => self.index(request),
             _ => Page::not_found(),
         }
     }
 
-    fn is_quick(&self, path: &str) -> bool {
-        !path.starts_with("/debug/")
-    }
-}
-
-impl DebugPages {
     /// What is in force: with the mode and the detection that were chosen, as kube-proxy shows them.
     fn configz(&self) -> String {
         let mut proxy = self.settings.lock().unwrap_or_else(PoisonError::into_inner).proxy.clone();

@@ -15,6 +15,7 @@ use super::{DebugPages, LINKS, VERSION};
 use crate::ask::Seen;
 use crate::compare::Subject;
 use crate::rules_view::RulesView;
+use more::Own;
 
 /// Problems of one Service that are shown.
 const PROBLEMS: usize = 20;
@@ -26,6 +27,8 @@ pub(super) struct Found {
     pub(super) synced: bool,
     pub(super) config: ProxyConfig,
     pub(super) service: Arc<Service>,
+    /// The names of its slices.
+    slices: Vec<NamespacedName>,
     pub(super) resolved: Resolved,
     /// One for each of the first [`PORTS`] Routes.
     pub(super) rosters: Vec<Roster>,
@@ -60,6 +63,7 @@ impl Found {
             local: LocalView::new(store, Some(entry), &resolved),
             config: config.clone(),
             rules: engine.rules(Some(std::slice::from_ref(name))),
+            slices: entry.slices.values().map(|slice| slice.name.clone()).collect(),
             service,
             resolved,
             rosters,
@@ -91,8 +95,9 @@ impl DebugPages {
         };
         let flows = request.value("flows").as_deref() == Some("1");
         let connections = flows.then(|| self.connections(&name));
-        let changes = self.changes(&name);
-        answer(&ServiceView { difference, connections, changes, ..view::service(&found) }, format)
+        let lines = found.rules.lines();
+        let changes = self.changes(&Own { name: &name, slices: &found.slices, lines: &lines });
+        answer(&ServiceView { difference, connections, changes, ..view::service(&found, &lines) }, format)
     }
 
     fn difference(&self, name: &NamespacedName) -> Difference {

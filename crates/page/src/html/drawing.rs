@@ -48,8 +48,9 @@ pub(super) fn figure(at: usize, mode: &str, port: &PortView) -> Markup {
 
 fn draw_line(line: &Line) -> Markup {
     let (x1, y1, x2, y2) = (line.from.0, line.from.1, line.to.0, line.to.1);
-    let bend = (x2 - x1) / 2.0;
-    let way = format!("M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}", x1 + bend, x2 - bend);
+    let (x, bend) = (line.straight, (x2 - line.straight) / 2.0);
+    let way =
+        format!("M{x1:.1} {y1:.1}H{x:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}", x + bend, x2 - bend);
     let width = format!("{:.1}", line.width);
     html! {
         @if line.dashed { path d=(way) stroke-width=(width) stroke-dasharray="5 4" {} }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::framed::linked;
 use super::{Frame, count, follow, grouped, said};
 use crate::{Front, ListView, Overview, RowView, Sort, SyncView};
 
@@ -13,6 +14,7 @@ pub fn front(front: &Front) -> String {
         node: &overview.node,
         links: &overview.links,
         version: overview.version,
+        here: "/debug/rules",
     };
     frame.around(&html! {
         h1 { "Service proxy of " span.mono { (overview.node) } }
@@ -95,17 +97,22 @@ fn problems(overview: &Overview) -> Markup {
     html! {
         details id="problems" open[overview.problems.total <= 5] {
             summary { (count(overview.problems.total, "Problem")) }
-            ul.notes { @for problem in &overview.problems.shown { li { (problem) } } }
+            ul.notes { @for one in &overview.problems.shown { li { (problem(one)) } } }
             @if more > 0 { p.soft { "and " (grouped(more as u64)) " more: towpath status, or format=text" } }
         }
     }
+}
+
+/// With a link to the Service that it is about.
+pub(super) fn problem(problem: &str) -> Markup {
+    linked(problem, |namespace, name| problem.contains(&format!("Service {namespace}/{name}:")))
 }
 
 fn search(list: &ListView) -> Markup {
     html! {
         form.bar id="search" role="search" method="get" action="/debug/rules" {
             div.wide {
-                label for="q" { "Search by name, namespace, type, address or port" }
+                label for="q" { "Search by name, namespace, type, address, port or an endpoint's address" }
                 input type="search" id="q" name="q" value=(list.query) maxlength=(crate::list::MAX_QUERY) autocomplete="off"
                     spellcheck="false" placeholder="shop/web, 10.96.0.1, :443/tcp, loadbalancer";
             }
@@ -143,7 +150,7 @@ fn table(list: &ListView) -> Markup {
             }
             thead {
                 tr {
-                    th scope="col" { "Service" } th scope="col" { "Type" } th scope="col" { "Served at" }
+                    th scope="col" { "Service" } th scope="col" { "Type" } th scope="col" { "Addresses" }
                     th scope="col" { "Endpoints used" } th scope="col" { "Policy" } th scope="col" { "Problems" }
                 }
             }
@@ -163,8 +170,8 @@ fn line(row: &RowView) -> Markup {
                 a href={ "/debug/rules/" (row.namespace) "/" (row.name) } { (row.namespace) "/" (row.name) }
             }
             td data-name="Type" { (row.kind) }
-            td.mono data-name="Served at" {
-                @if row.frontends.is_empty() { span.soft { "nowhere" } } @else {
+            td.mono data-name="Addresses" {
+                @if row.frontends.is_empty() { span.soft { "none" } } @else {
                     ul { @for at in &row.frontends { li { (at) } } @if row.more_frontends > 0 { li.soft { "and " (row.more_frontends) " more" } } }
                 }
             }

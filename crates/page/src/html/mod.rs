@@ -1,7 +1,9 @@
 //! The pages as HTML: one file each, with nothing from elsewhere.
 
 mod drawing;
+mod framed;
 mod front;
+mod index;
 mod service;
 
 use std::sync::LazyLock;
@@ -11,7 +13,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ring::digest::{SHA256, digest};
 
+pub use framed::{Field, Framed, TEXT, framed};
 pub use front::front;
+pub use index::{Listed, index};
 pub use service::service;
 
 use crate::Link;
@@ -45,6 +49,8 @@ struct Frame<'a> {
     node: &'a str,
     links: &'a [Link],
     version: &'a str,
+    /// The path of this page, as in its link.
+    here: &'a str,
 }
 
 impl Frame<'_> {
@@ -77,9 +83,11 @@ impl Frame<'_> {
             header {
                 div {
                     a.mark href="/debug/rules" { "towpath" }
-                    span { "on " span.mono { (self.node) } }
+                    @if !self.node.is_empty() { span { "on " span.mono { (self.node) } } }
                     nav aria-label="Pages" {
-                        @for link in self.links { a href=(link.path) { (link.title) } }
+                        @for link in self.links {
+                            a href=(link.path) aria-current=[(link.path == self.here).then_some("page")] { (link.title) }
+                        }
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::front::problem;
 use super::{Frame, count, drawing, follow, grouped, said};
 use crate::{
     ChangeView, Difference, EndpointView, Link, LoadView, PortView, ServiceView, StandingView, WayView,
@@ -14,13 +15,14 @@ pub fn service(view: &ServiceView, links: &[Link], version: &str) -> String {
         node: &view.node,
         links,
         version,
+        here: "",
     };
     frame.around(&html! {
         p.crumbs { a href="/debug/rules" { "Services" } " / " a href={ "/debug/rules?q=" (view.namespace) "%2F" } { (view.namespace) } }
         h1 { (view.namespace) "/" (view.name) " " small { (view.kind) } }
         form.bar { (follow()) }
         (said())
-        div id="service" data-live { (head(view)) @for (at, port) in view.ports.iter().enumerate() { (port_section(at, view.mode, port)) } (more_ports(view)) }
+        div id="service" data-live { (head(view)) (contents(view)) @for (at, port) in view.ports.iter().enumerate() { (port_section(at, view.mode, port)) } (more_ports(view)) }
         (explain(view))
         (connections(view))
         (changes(view))
@@ -32,7 +34,7 @@ fn head(view: &ServiceView) -> Markup {
     html! {
         @if let Some(why) = &view.not_served { ul.notes { li { "Not served by this proxy: " (why) } } }
         @if !view.problems.is_empty() {
-            ul.notes aria-label="Problems" { @for problem in &view.problems { li { (problem) } } }
+            ul.notes aria-label="Problems" { @for one in &view.problems { li { (problem(one)) } } }
         }
         dl.settings {
             dt { "State" }
@@ -48,11 +50,27 @@ fn head(view: &ServiceView) -> Markup {
     }
 }
 
+/// Where each port is, where there are many.
+fn contents(view: &ServiceView) -> Markup {
+    html! {
+        @if view.ports.len() > 2 {
+            nav.pages aria-label="Ports" {
+                @for (at, port) in view.ports.iter().enumerate() {
+                    a href={ "#port" (at) } { (port_name(port)) " " (port.protocol.to_uppercase()) ", " (port.family) }
+                }
+            }
+        }
+    }
+}
+
+fn port_name(port: &PortView) -> &str {
+    if port.port.is_empty() { "Port without a name" } else { &port.port }
+}
+
 fn port_section(at: usize, mode: &str, port: &PortView) -> Markup {
-    let name = if port.port.is_empty() { "Port without a name" } else { &port.port };
     html! {
         section aria-labelledby={ "port" (at) } {
-            h2 id={ "port" (at) } { (name) " " span.soft { (port.protocol.to_uppercase()) ", " (port.family) } }
+            h2 id={ "port" (at) } { (port_name(port)) " " span.soft { (port.protocol.to_uppercase()) ", " (port.family) } }
             (drawing::figure(at, mode, port))
             @if !port.lost.is_empty() { ul.notes { @for lost in &port.lost { li { "Not served at " (lost) } } } }
             (ways(port))
@@ -111,7 +129,7 @@ fn endpoints(at: usize, port: &PortView) -> Markup {
                 }
             }
         }
-        @if port.more_endpoints > 0 { p.soft { "and " (port.more_endpoints) " more: " code { "?endpoints=1000" } } }
+        @if port.more_endpoints > 0 { p.soft { "and " (port.more_endpoints) " more: " a href={ "?endpoints=1000#port" (at) } { "up to 1,000" } } }
         @if !port.unfit.is_empty() { (unfit(at, port)) }
     }
 }
@@ -244,7 +262,8 @@ fn changes(view: &ServiceView) -> Markup {
 
 fn one_change(change: &ChangeView) -> Markup {
     html! {
-        span.mono { (change.at) } " " (count(change.writes, "kernel object"))
+        span.mono { (change.at) } " " (change.because) ": " (count(change.writes, "kernel object"))
+        @if change.others > 0 { " of this and " (count(change.others, "other Service")) }
         @if let Some(error) = &change.error { ": " span.bad { "refused" } ", " (error) }
         @for object in &change.objects { br; (object) }
         @if !change.lines.is_empty() { pre { (change.lines.join("\n")) } }
@@ -273,7 +292,7 @@ fn rules(view: &ServiceView) -> Markup {
 fn differs(difference: &Difference) -> Markup {
     html! {
         @if let Some(error) = &difference.error { ul.notes { li.bad { "Not known: " (error) } } }
-        @else if difference.total == 0 { p { span.good { "The same." } " The kernel has these objects as they should be." } }
+        @else if difference.total == 0 { p { span.good { "The same." } " The kernel had these objects as they should be when this page was made." } }
         @else {
             p { span.bad { (count(difference.total, "object")) " differ." } " + is lacking, - is too much, ! is otherwise." }
             pre tabindex="0" role="region" aria-label="Difference" { (difference.lines.join("\n")) }

@@ -54,6 +54,8 @@ fn view() -> ServiceView {
         rules: RulesText::new(&[evil()]),
         changes: vec![ChangeView {
             at: evil(),
+            because: evil(),
+            others: 1,
             objects: vec![evil()],
             writes: 1,
             lines: vec![evil()],
@@ -90,6 +92,23 @@ fn evil_front() -> Front {
     }
 }
 
+fn evil_text() -> String {
+    let values = [evil()];
+    let fields = [Field { name: "from", label: "From", example: "10.0.0.1" }];
+    let page = Framed {
+        title: EVIL,
+        about: EVIL,
+        path: "/debug/explain",
+        fields: &fields,
+        values: &values,
+        text: EVIL,
+        failed: false,
+        live: true,
+    };
+    framed(&page, EVIL, &[], "1", |_, _| true)
+        + &framed(&Framed { failed: true, ..page }, EVIL, &[], "1", |_, _| false)
+}
+
 /// The page without our own script and style.
 fn without_ours(page: &str) -> String {
     assert!(page.contains(SCRIPT) && page.contains(STYLE));
@@ -99,8 +118,10 @@ fn without_ours(page: &str) -> String {
 #[test]
 fn nothing_of_others_becomes_markup() {
     let pages = [service(&view(), &[], "1"), front(&evil_front())];
-    for page in pages {
-        let page = without_ours(&page);
+    let texts = evil_text();
+    let (text, failed) = texts.split_at(texts.rfind("<!DOCTYPE").unwrap());
+    for page in pages.iter().map(String::as_str).chain([text, failed]) {
+        let page = without_ours(page);
         assert!(page.contains("&lt;img"));
         assert!(!page.contains("<img") && !page.contains("\"'&<"), "{page}");
         assert_eq!(page.matches("<script").count(), 1, "{page}");

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use model::Protocol;
+use model::{Endpoint, Protocol, Slice, SlicePort};
 
 use super::*;
 use crate::Catalogue;
@@ -19,7 +19,17 @@ fn entry(n: usize) -> Entry {
         ports: vec![port],
         ..Service::default()
     };
-    Entry { service: Arc::new(service), usable: (n % 7) as u32, known: 7 }
+    let slices = Arc::new([Arc::new(slice(&service.name, n))]);
+    Entry { service: Arc::new(service), slices, usable: (n % 7) as u32, known: 7 }
+}
+
+fn slice(service: &NamespacedName, n: usize) -> Slice {
+    let addresses = [format!("10.244.{n}.1"), format!("10.244.{n}.11")];
+    Slice {
+        ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
+        endpoints: addresses.iter().map(|ip| Endpoint::new(ip.parse().unwrap())).collect(),
+        ..Slice::new(service.clone(), service.clone(), IpFamily::V4)
+    }
 }
 
 fn catalogue(count: usize) -> Catalogue {
@@ -53,6 +63,16 @@ fn searches() {
         (":30006", vec!["s006"]),
         ("/udp shop", vec!["s005", "s007", "s009"]),
         ("  s001   http ", vec!["s001"]),
+        // As the list shows them.
+        ("10.96.0.3:80/udp", vec!["s003"]),
+        ("[fd00::4]:80/tcp", vec!["s004"]),
+        ("node:30006/tcp", vec!["s006"]),
+        // Endpoints, whole.
+        ("10.244.3.1", vec!["s003"]),
+        ("10.244.3.11:8080", vec!["s003"]),
+        ("10.244.3.11:8080/tcp http", vec!["s003"]),
+        ("10.244.3.11:8081", vec![]),
+        ("10.244.3", vec![]),
         ("<script>", vec![]),
     ] {
         let view = ask(&catalogue, query, "", "", &Marks::default());

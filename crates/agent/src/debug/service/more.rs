@@ -1,42 +1,72 @@
 //! What other parts of the agent know of a Service: its last changes, its connections.
 
 use flows::Question;
-use model::NamespacedName;
+use model::{Cause, NamespacedName};
 use page::{CHANGED, CHANGES, ChangeView, ConnectionsView, ENDPOINTS, LoadView};
 
+use crate::audit::{Entry, Object};
 use crate::debug::DebugPages;
 use crate::health::rfc3339;
 
 /// Objects of one change that are named.
 const OBJECTS: usize = 5;
 
+/// What is this Service's, of a sync that touched others too.
+pub(super) struct Own<'a> {
+    pub(super) name: &'a NamespacedName,
+    /// Its slices.
+    pub(super) slices: &'a [NamespacedName],
+    /// Its kernel objects, a line each.
+    pub(super) lines: &'a [String],
+}
+
+impl Own<'_> {
+    fn is_object(&self, object: &Object) -> bool {
+        let cause = &object.cause;
+        let is_it = cause.kind == "Service" && cause.name == *self.name;
+        is_it || cause.kind == "EndpointSlice" && self.slices.contains(&cause.name)
+    }
+
+    /// `+ line`, or `! line (was ...)`; a long one is cut.
+    fn is_line(&self, line: &str) -> bool {
+        let Some(line) = line.strip_prefix("+ ").or_else(|| line.strip_prefix("! ")) else { return false };
+        let line = line.split(" (was ").next().unwrap_or(line);
+        match line.strip_suffix("...") {
+            Some(beginning) => self.lines.iter().any(|own| own.starts_with(beginning)),
+            None => self.lines.iter().any(|own| own == line),
+        }
+    }
+
+    fn change(&self, entry: &Entry) -> ChangeView {
+        let others = (entry.services.len() + entry.more_services).saturating_sub(1);
+        let objects = entry.objects.iter().filter(|object| others == 0 || self.is_object(object));
+        let lines = entry.lines.iter().filter(|line| others == 0 || self.is_line(line));
+        let because: Vec<&str> = entry.because.iter().map(|because| because.as_str()).collect();
+        ChangeView {
+            at: rfc3339(entry.at),
+            because: because.join(", "),
+            others,
+            objects: objects.take(OBJECTS).map(object).collect(),
+            writes: entry.writes(),
+            lines: lines.take(CHANGED).cloned().collect(),
+            error: entry.error.clone(),
+        }
+    }
+}
+
+fn object(object: &Object) -> String {
+    let Cause { kind, name, version, gone, .. } = &object.cause;
+    let gone = if *gone { " deleted" } else { "" };
+    let version = version.as_deref().map(|version| format!(", resourceVersion {version}"));
+    let waited = object.waited.as_secs_f64() * 1_000.0;
+    format!("{kind} {name}{gone}{}: in the kernel after {waited:.1} ms", version.unwrap_or_default())
+}
+
 impl DebugPages {
     /// The last changes of one Service.
-    pub(super) fn changes(&self, name: &NamespacedName) -> Vec<ChangeView> {
-        let found = self.board.trail.last(Some(name), CHANGES);
-        let each = found.entries.iter().map(|entry| ChangeView {
-            at: rfc3339(entry.at),
-            objects: entry
-                .objects
-                .iter()
-                .take(OBJECTS)
-                .map(|object| {
-                    let gone = if object.cause.gone { " deleted" } else { "" };
-                    let version =
-                        object.cause.version.as_deref().map(|version| format!(", resourceVersion {version}"));
-                    let waited = object.waited.as_secs_f64() * 1_000.0;
-                    let (kind, name) = (&object.cause.kind, &object.cause.name);
-                    format!(
-                        "{kind} {name}{gone}{}: in the kernel after {waited:.1} ms",
-                        version.unwrap_or_default()
-                    )
-                })
-                .collect(),
-            writes: entry.writes(),
-            lines: entry.lines.iter().take(CHANGED).cloned().collect(),
-            error: entry.error.clone(),
-        });
-        each.collect()
+    pub(super) fn changes(&self, own: &Own<'_>) -> Vec<ChangeView> {
+        let found = self.board.trail.last(Some(own.name), CHANGES);
+        found.entries.iter().map(|entry| own.change(entry)).collect()
     }
 
     /// Its connections, by endpoint.

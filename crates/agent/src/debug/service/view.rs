@@ -9,7 +9,8 @@ use resolve::{Decision, LocalSource, Member, Mode, Roster, Route, Standing, VipK
 
 use super::Found;
 
-pub(super) fn service(found: &Found) -> ServiceView {
+/// `lines`: its kernel objects.
+pub(super) fn service(found: &Found, lines: &[String]) -> ServiceView {
     let service = &*found.service;
     let ports = found.resolved.routes.iter().zip(&found.rosters);
     ServiceView {
@@ -25,7 +26,7 @@ pub(super) fn service(found: &Found) -> ServiceView {
         problems: found.problems.clone(),
         ports: ports.map(|(route, roster)| port(found, route, roster)).collect(),
         more_ports: found.resolved.routes.len().saturating_sub(PORTS),
-        rules: RulesText::new(&found.rules.lines()),
+        rules: RulesText::new(lines),
         ..ServiceView::default()
     }
 }
@@ -48,7 +49,9 @@ fn settings(found: &Found) -> Vec<Setting> {
     let outside = found.resolved.routes.iter().any(is_outside);
     let mut settings = Vec::new();
     let mut add = |name, value: String, meaning: String| settings.push(Setting { name, value, meaning });
-    add("internalTrafficPolicy", page::policy(service.internal_policy).into(), String::new());
+    if service.is_proxied() {
+        add("internalTrafficPolicy", page::policy(service.internal_policy).into(), String::new());
+    }
     if outside {
         add("externalTrafficPolicy", page::policy(service.external_policy).into(), String::new());
     }
@@ -76,6 +79,10 @@ fn settings(found: &Found) -> Vec<Setting> {
     if service.no_local == NoLocal::Reject {
         let meaning = "refused, not dropped, where policy Local leaves this node without an endpoint".into();
         add("towpath.dev/no-local", "reject".into(), meaning);
+    }
+    if service.strict_source_ranges {
+        let meaning = "loadBalancerSourceRanges hold for NodePorts and externalIPs too".into();
+        add("towpath.dev/strict-source-ranges", "true".into(), meaning);
     }
     if let Some(deadline) = service.drain_deadline {
         let meaning = "after an endpoint has gone, its connections end".into();
@@ -115,14 +122,16 @@ fn port(found: &Found, route: &Route, roster: &Roster) -> PortView {
             .filter(|conflict| is_of(&conflict.frontend, route, service))
             .map(|conflict| format!("{}: {} has it", conflict.frontend, conflict.winner))
             .collect(),
-        internal: way(found, route, &route.internal, internal, Some(&from_cluster(found, route.family))),
-        external: is_outside(route).then(|| way(found, route, &route.external, external, None)),
-        from_here: route.short_circuit.as_ref().map(|all| {
-            let node =
-                (true, "What the node itself sends is masqueraded; pods keep their addresses.".to_owned());
-            way(found, route, all, "Cluster", Some(&node))
+        internal: way(found, route, &route.internal, internal, from_cluster(found, route.family)),
+        external: is_outside(route).then(|| {
+            let sources = if route.masquerades_external() { Sources::Rewritten } else { Sources::Kept };
+            way(found, route, &route.external, external, sources)
         }),
-        endpoints: roster.members.iter().map(endpoint).collect(),
+        from_here: route.short_circuit.as_ref().filter(|_| is_outside(route)).map(|all| {
+            let node = "What the node itself sends is masqueraded; pods keep their addresses.";
+            way(found, route, all, "Cluster", Sources::Some(node.to_owned()))
+        }),
+        endpoints: roster.members.iter().map(|member| endpoint(member, is_outside(route))).collect(),
         more_endpoints: roster.known - shown,
         unfit: roster
             .unfit
@@ -172,33 +181,50 @@ fn texts(nets: &[ipnet::IpNet]) -> Vec<String> {
     nets.iter().map(ToString::to_string).collect()
 }
 
+/// Whose source becomes the node's.
+enum Sources {
+    Rewritten,
+    Kept,
+    /// Of some; which, in a sentence.
+    Some(String),
+}
+
 /// Whose source is rewritten on the way to the ClusterIP.
-fn from_cluster(found: &Found, family: IpFamily) -> (bool, String) {
+fn from_cluster(found: &Found, family: IpFamily) -> Sources {
     if found.config.masquerade_all {
-        return (true, "All of it is masqueraded.".into());
+        return Sources::Rewritten;
     }
     let told = match &found.detectors[usize::from(family == IpFamily::V6)] {
-        LocalSource::Unknown => return (false, "Sources stay as they are.".into()),
+        LocalSource::Unknown => return Sources::Kept,
         LocalSource::Net(net) => format!("sources in {net}"),
         LocalSource::Interface(name) => format!("what comes by link {name}"),
         LocalSource::InterfacePrefix(prefix) => format!("what comes by links {prefix}*"),
     };
-    (true, format!("Masqueraded, but for pods ({told})."))
+    Sources::Some(format!("Masqueraded, but for pods ({told})."))
 }
 
-fn way(
-    found: &Found,
-    route: &Route,
-    decision: &Decision,
-    policy: &'static str,
-    masquerade: Option<&(bool, String)>,
-) -> WayView {
-    let all = (true, "All of it is masqueraded.".to_owned());
-    let none = (false, "Sources stay as they are.".to_owned());
-    let usual = if route.masquerades_external() { all } else { none };
-    let (masquerades, sentence) = masquerade.unwrap_or(&usual).clone();
+impl Sources {
+    /// In words, where these endpoints can be reached.
+    fn sentence(&self, route: &Route, endpoints: &[EndpointAddr]) -> String {
+        if endpoints.is_empty() {
+            return String::new();
+        }
+        let itself = endpoints.iter().any(|endpoint| route.hairpin.contains(endpoint));
+        match self {
+            Self::Rewritten => "All of it is masqueraded.".into(),
+            Self::Kept => "Sources stay as they are.".into(),
+            Self::Some(sentence) if itself => {
+                format!("{sentence} A pod that gets to itself is masqueraded too.")
+            }
+            Self::Some(sentence) => sentence.clone(),
+        }
+    }
+}
+
+fn way(found: &Found, route: &Route, decision: &Decision, policy: &'static str, sources: Sources) -> WayView {
     let endpoints = decision.endpoints();
     let shown = endpoints.iter().take(ENDPOINTS);
+    let scheduler = scheduler(found, route, decision);
     WayView {
         verdict: match decision {
             Decision::Dnat(_) => "dnat",
@@ -207,51 +233,54 @@ fn way(
         },
         elsewhere: matches!(decision, Decision::Drop | Decision::RejectHere),
         policy,
-        masquerades: masquerades && !endpoints.is_empty(),
-        masquerade: if endpoints.is_empty() { String::new() } else { sentence },
+        masquerades: !matches!(sources, Sources::Kept) && !endpoints.is_empty(),
+        masquerade: sources.sentence(route, endpoints),
         shares: shown
-            .zip(parts(found, route, endpoints))
+            .zip(parts(route, endpoints, scheduler))
             .map(|(addr, part)| Share { endpoint: addr.to_string(), part })
             .collect(),
         more: endpoints.len().saturating_sub(ENDPOINTS),
-        chosen: chosen(found, route),
+        chosen: chosen(route, scheduler),
     }
 }
 
-fn chosen(found: &Found, route: &Route) -> String {
-    let way = match found.config.mode {
-        Mode::Ipvs => format!("by scheduler {}", scheduler(found, route)),
-        Mode::Nftables | Mode::Iptables => "at random".into(),
-    };
+fn chosen(route: &Route, scheduler: Option<Scheduler>) -> String {
+    let way = scheduler.map_or("at random".into(), |scheduler| format!("by scheduler {scheduler}"));
     match route.affinity_seconds {
         Some(seconds) => format!("{way}, then kept {seconds} s"),
         None => way,
     }
 }
 
-fn scheduler(found: &Found, route: &Route) -> Scheduler {
-    route.balance.scheduler.unwrap_or(found.config.scheduler)
+/// The scheduler that chooses, if IPVS does: as [`resolve::explain`] says it. What local pods and the node itself send under
+/// `externalTrafficPolicy: Local` is chosen by nf_tables where it may go elsewhere than what comes from outside.
+fn scheduler(found: &Found, route: &Route, decision: &Decision) -> Option<Scheduler> {
+    let is_from_here = route.short_circuit.as_ref().is_some_and(|all| std::ptr::eq(all, decision));
+    let is_same = !is_from_here || route.external.endpoints() == decision.endpoints();
+    let by_ipvs = found.config.mode == Mode::Ipvs && !route.by_rules && is_same;
+    by_ipvs.then(|| route.balance.scheduler.unwrap_or(found.config.scheduler))
 }
 
 /// Each endpoint's part of new connections, where it is fixed.
-fn parts(found: &Found, route: &Route, endpoints: &[EndpointAddr]) -> Vec<Option<f64>> {
-    let scheduler = scheduler(found, route);
-    let counts: Vec<f64> = match (found.config.mode, scheduler) {
-        (Mode::Ipvs, Scheduler::Wrr) => {
+fn parts(route: &Route, endpoints: &[EndpointAddr], scheduler: Option<Scheduler>) -> Vec<Option<f64>> {
+    let even = || vec![1.0; endpoints.len()];
+    let counts: Vec<f64> = match scheduler {
+        None => match places(endpoints, &route.balance) {
+            Some(places) => places.into_iter().map(f64::from).collect(),
+            None => even(),
+        },
+        Some(Scheduler::Wrr) => {
             endpoints.iter().map(|addr| f64::from(route.balance.weight(addr.ip))).collect()
         }
-        (Mode::Ipvs, Scheduler::Rr) => vec![1.0; endpoints.len()],
-        (Mode::Ipvs, _) => return vec![None; endpoints.len()],
-        (Mode::Nftables | Mode::Iptables, _) => match places(endpoints, &route.balance) {
-            Some(places) => places.into_iter().map(f64::from).collect(),
-            None => vec![1.0; endpoints.len()],
-        },
+        Some(Scheduler::Rr) => even(),
+        Some(_) => return vec![None; endpoints.len()],
     };
     let all: f64 = counts.iter().sum();
     counts.into_iter().map(|count| Some(count / all)).collect()
 }
 
-fn endpoint(member: &Member) -> EndpointView {
+/// `outside`: the port has a frontend for traffic from outside; another Service may have won all of them.
+fn endpoint(member: &Member, outside: bool) -> EndpointView {
     EndpointView {
         address: member.addr.to_string(),
         node: member.node.as_deref().map(str::to_owned),
@@ -262,8 +291,8 @@ fn endpoint(member: &Member) -> EndpointView {
         terminating: member.conditions.terminating,
         hints: hints(member),
         internal: standing(&member.internal),
-        external: member.external.as_ref().map(standing),
-        from_here: member.from_here.as_ref().map(standing),
+        external: member.external.as_ref().filter(|_| outside).map(standing),
+        from_here: member.from_here.as_ref().filter(|_| outside).map(standing),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Box {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) from: (f64, f64),
+    /// As far as that it is straight.
+    pub(super) straight: f64,
     pub(super) to: (f64, f64),
     pub(super) width: f64,
     pub(super) dashed: bool,
@@ -105,9 +107,12 @@ impl Plan {
         }
     }
 
-    fn join(&mut self, from: usize, to: usize, width: f64, dashed: bool) {
+    /// A line between two boxes; it is straight below `beyond`, a box that it passes.
+    fn join(&mut self, from: usize, to: usize, width: f64, dashed: bool, beyond: Option<usize>) {
         let (left, right) = (&self.boxes[from], &self.boxes[to]);
+        let passed = beyond.map(|at| &self.boxes[at]).unwrap_or(left);
         let line = Line {
+            straight: passed.x + passed.width,
             from: (left.x + left.width, left.y + HEIGHT / 2.0),
             to: (right.x, right.y + HEIGHT / 2.0),
             width,
@@ -126,14 +131,14 @@ impl Plan {
     ) {
         let mut gate = gates.unwrap_or_default().iter();
         for (frontend, at) in port.frontends.iter().zip(frontends) {
-            let mut from = *at;
+            let (mut from, mut beyond) = (*at, gates.and_then(<[usize]>::first).copied());
             if let Some(gate) = frontend.allowed_sources.as_ref().and_then(|_| gate.next()) {
-                self.join(from, *gate, 2.0, false);
-                from = *gate;
+                self.join(from, *gate, 2.0, false, None);
+                (from, beyond) = (*gate, None);
             }
             let internal = is_internal(frontend);
             for (way, choice) in ways.iter().zip(choices).filter(|(way, _)| way.internal == internal) {
-                self.join(from, *choice, 2.0, way.dashed);
+                self.join(from, *choice, 2.0, way.dashed, beyond);
             }
         }
     }
@@ -153,7 +158,7 @@ impl Plan {
                 };
                 let width = (target.1 * 6.0).clamp(1.0, 6.0);
                 if !self.lines.iter().any(|line| same(line, &self.boxes[*choice], &self.boxes[*end])) {
-                    self.join(*choice, *end, width, way.dashed);
+                    self.join(*choice, *end, width, way.dashed, None);
                 }
             }
         }
@@ -249,9 +254,13 @@ fn gate_boxes(port: &PortView) -> Vec<Box> {
 }
 
 fn choice_box(way: &Way<'_>) -> Box {
-    let masquerade = if way.view.masquerades { ", masqueraded" } else { "" };
+    let masquerade = match way.view.masquerades {
+        true if way.view.masquerade.starts_with("All") => ", masqueraded",
+        true => ", some masqueraded",
+        false => "",
+    };
     let outcome = match way.view.verdict {
-        "dnat" => format!("{}{masquerade}", way.view.chosen),
+        "dnat" => format!("{}{masquerade}", way.view.chosen.replace(", then kept", ", kept")),
         "reject" if way.view.elsewhere => "refused: none on this node".into(),
         "reject" => "refused: no endpoint".into(),
         _ => "dropped: none on this node".into(),
