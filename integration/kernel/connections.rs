@@ -19,6 +19,8 @@ use crate::{Test, http};
 pub(crate) const TESTS: &[Test] = &[
     Test::new("each_flow_is_shown_with_service_and_endpoint", each_flow),
     Test::new("only_what_is_asked_for_is_shown", filters),
+    Test::new("an_endpoint_to_itself_and_every_address_of_a_node_port_are_shown", itself),
+    Test::new("explain_shows_the_connections_of_a_client_to_a_frontend", explained),
     Test::new("bytes_are_counted_by_endpoint", bytes),
     Test::new("an_endpoint_that_is_gone_is_called_so", gone),
     Test::new("what_cannot_be_asked_is_refused", refused),
@@ -100,7 +102,9 @@ fn flows(stage: &Stage, query: &str) -> Result<Value> {
         Ok(answer.filter(|answer| answer.status != 503))
     })?;
     ensure!(page.status == 200, "{path}: {page:?}");
-    serde_json::from_str(&page.body).with_context(|| format!("reading {page:?}"))
+    let view = serde_json::from_str(&page.body).with_context(|| format!("reading {page:?}"))?;
+    testkit::schema::conforms("flows", &view)?;
+    Ok(view)
 }
 
 /// A list in the answer.
@@ -181,6 +185,7 @@ fn filters() -> Result<()> {
             (format!("client={CLIENT}"), v4 + 1),
             (format!("client={CLIENT6}"), talks.len() - v4),
             (format!("client={CLIENT}&service=ns/dns"), v4),
+            (format!("client=::ffff:{CLIENT}"), v4 + 1),
             ("client=203.0.113.8".to_owned(), 0),
             (format!("endpoint={endpoint}"), to(endpoint)),
             (format!("endpoint={}", endpoint.ip()), to(endpoint)),
@@ -193,6 +198,69 @@ fn filters() -> Result<()> {
             let all = if query == "limit=2" { talks.len() + 1 } else { expected };
             ensure!(page["totals"]["connections"] == all, "{query}: {page:#}");
         }
+        Ok(())
+    })
+}
+
+/// An address of the node beside its first one.
+const SECOND: &str = "192.168.7.2";
+
+fn itself() -> Result<()> {
+    let flags = ["--cluster-cidr", "10.244.0.0/16,fd00:244::/56", "--nodeport-addresses=192.168.0.0/16"];
+    let plan = Plan::new(SCENE)?.outside(&[CLIENT])?.node_addresses(&[SECOND])?.flags(&flags);
+    plan.start()?.play(|stage| {
+        // Until the endpoint has come to itself.
+        let mut talks = Vec::new();
+        let hairpin = wait::until("a flow from an endpoint to itself", SOON, || {
+            talks.push(talk(stage, "10.244.1.1", "10.96.0.10:53", "clusterIP")?);
+            Ok(talks.pop_if(|talk| talk.answer.endpoint.ip().to_string() == "10.244.1.1"))
+        })?;
+        let second = talk(stage, CLIENT, &format!("{SECOND}:30053"), "nodePort")?;
+        let first = talk(stage, CLIENT, "192.168.0.2:30053", "nodePort")?;
+        let page = flows(stage, "service=ns/dns")?;
+        for talk in [&hairpin, &second, &first] {
+            let flow = shown(&page, talk)?;
+            ensure!(flow["kind"] == talk.kind && flow["state"] == "ANSWERED", "{flow}");
+            ensure!(flow["endpoint"] == talk.answer.endpoint.to_string(), "{flow}");
+            let seen = flow["masqueraded"].as_str().map(socket).transpose()?.map(|seen| seen.ip());
+            ensure!(seen == Some(talk.answer.source), "the endpoint saw {:?}: {flow}", talk.answer.source);
+        }
+        ensure!(page["totals"]["masqueraded"] == 3, "{page:#}");
+        // An endpoint of two Services, asked for by Service and as such.
+        let other = talk(stage, CLIENT, OTHER, "clusterIP")?;
+        let at = other.answer.endpoint;
+        let page = flows(stage, &format!("endpoint={at}"))?;
+        let of = |name: &str| list(&page, "services").map(|all| all.iter().any(|one| one["service"] == name));
+        ensure!(of("ns/dns")? && of("ns/other")?, "{page:#}");
+        let page = flows(stage, &format!("endpoint={at}&service=ns/other"))?;
+        ensure!(page["totals"]["connections"] == 1, "{page:#}");
+        Ok(())
+    })
+}
+
+fn explained() -> Result<()> {
+    stage()?.play(|stage| {
+        let holders = Holders::listen(stage)?;
+        let held = holders.open_many(stage, CLIENT, HELD, 12)?;
+        let _other = talk(stage, CLIENT, "10.96.0.10:53", "clusterIP")?;
+        let explain = |args: &[&str]| -> Result<String> {
+            let to = [&["explain", "--live", "--from", CLIENT][..], args].concat();
+            let output = stage.run_program(&to)?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Ok(String::from_utf8(output.stdout)?)
+        };
+        let text = explain(&["--to", HELD])?;
+        ensure!(text.contains("  now       12 connections from there to here"), "{text}");
+        ensure!(text.matches("  goes to   ").count() == 10 && text.contains("ESTABLISHED"), "{text}");
+        let view: Value = serde_json::from_str(&explain(&["--to", "10.96.0.10:53/udp", "-o", "json"])?)?;
+        testkit::schema::conforms("explain-live", &view)?;
+        ensure!(view["connections"]["total"] == 1, "{view:#}");
+        ensure!(view["connections"]["error"].is_null(), "{view:#}");
+        let none = explain(&["--to", OTHER, "-o", "json"])?;
+        ensure!(serde_json::from_str::<Value>(&none)?["connections"].is_null(), "no Service has it: {none}");
+        let none = explain(&["--to", &format!("{OTHER}/udp")])?;
+        ensure!(none.contains("  now       no connection from there to here"), "{none}");
+        ensure!(held.len() == 12);
         Ok(())
     })
 }
@@ -252,9 +320,21 @@ fn refused() -> Result<()> {
             let answer = answer.with_context(|| format!("{query}: no answer"))?;
             ensure!(answer.status == status && answer.body.contains(words), "{query}: {answer:?}");
         }
-        let output = stage.run_program(&["flows", "--service", "ns/nobody"])?;
-        let error = String::from_utf8(output.stderr)?;
-        ensure!(!output.status.success() && error.contains("there is no Service ns/nobody"), "{error}");
+        for (args, code, words) in [
+            (["--service", "ns/nobody"], 1, "there is no Service ns/nobody"),
+            (["--service", "nobody"], 2, "NAMESPACE/NAME"),
+            (["--service", "a/b/c"], 2, "NAMESPACE/NAME"),
+            (["--client", "me"], 2, "invalid IP address"),
+            (["--client", "10.0.0.1:80"], 2, "invalid IP address"),
+            (["--client", ""], 2, "--client"),
+            (["--endpoint", "web"], 2, "IP:PORT"),
+            (["--limit", "1001"], 2, "1001"),
+        ] {
+            let output = stage.run_program(&[&["flows"][..], &args].concat())?;
+            let error = String::from_utf8(output.stderr)?;
+            let is_one = error.lines().count() == 1 && error.contains(words) && output.stdout.is_empty();
+            ensure!(output.status.code() == Some(code) && is_one, "{args:?}: {}: {error}", output.status);
+        }
         Ok(())
     })
 }
@@ -355,6 +435,7 @@ fn top() -> Result<()> {
         wait::until("new connections to be shown", SOON, || {
             come_and_go(stage, 4)?;
             let view: Value = serde_json::from_str(&show(&["-o", "json", "--limit", "1"])?)?;
+            testkit::schema::conforms("top", &view)?;
             let first = &view["services"][0];
             let is_busy = first["service"] == "ns/dns" && first["newPerSecond"].as_f64() > Some(0.0);
             let carries = first["bytesInPerSecond"].as_f64() > Some(0.0);

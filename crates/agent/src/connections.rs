@@ -86,7 +86,17 @@ impl FlowDesk {
     /// The connections that are asked for, at most `limit` of them listed. The same question within twenty times what the
     /// answer cost gets the same answer, and its age. May take some seconds.
     pub(crate) fn ask(&self, question: &Question, limit: usize) -> Result<FlowsView, NoFlows> {
-        let mut shelf = self.turn()?;
+        self.ask_within(PATIENCE, question, limit)
+    }
+
+    /// The same for those who can do without: they wait so long for their turn.
+    pub(crate) fn ask_within(
+        &self,
+        patience: Duration,
+        question: &Question,
+        limit: usize,
+    ) -> Result<FlowsView, NoFlows> {
+        let mut shelf = self.turn(patience)?;
         let now = Instant::now();
         shelf.kept.retain(|kept| kept.until > now);
         if let Some(kept) = shelf.kept.iter().find(|kept| kept.question == *question) {
@@ -95,7 +105,7 @@ impl FlowDesk {
             );
         }
         let wait = shelf.budget.wait(now);
-        if wait > PATIENCE {
+        if wait > patience {
             return Err(NoFlows::Early(wait.as_secs() + 1));
         }
         thread::sleep(wait);
@@ -108,8 +118,8 @@ impl FlowDesk {
         Ok(FlowsView::clone(&view).cut(limit, 0))
     }
 
-    fn turn(&self) -> Result<MutexGuard<'_, Shelf>, NoFlows> {
-        let until = Instant::now() + PATIENCE;
+    fn turn(&self, patience: Duration) -> Result<MutexGuard<'_, Shelf>, NoFlows> {
+        let until = Instant::now() + patience;
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let mut turn = self.try_turn();
         while turn.is_none() && waiting < WAITING && Instant::now() < until {

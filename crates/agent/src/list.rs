@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use flows::FlowsView;
+use flows::{BadQuestion, FlowsView, Question};
 
 use crate::client::{self, AgentArgs};
 use crate::debug;
@@ -14,13 +14,13 @@ use crate::debug;
 #[derive(Debug, Args)]
 pub(crate) struct FlowsArgs {
     /// Only connections of this Service.
-    #[arg(long, value_name = "NAMESPACE/NAME")]
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service)]
     service: Option<String>,
     /// Only connections from this address.
     #[arg(long, value_name = "IP")]
     client: Option<IpAddr>,
     /// Only connections to this endpoint.
-    #[arg(long, value_name = "IP[:PORT]")]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = endpoint)]
     endpoint: Option<String>,
     /// List at most so many connections, 0 to 1000; totals are of all.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(..=FlowsView::FLOWS as i64))]
@@ -36,6 +36,14 @@ pub(crate) struct FlowsArgs {
 enum Output {
     Text,
     Json,
+}
+
+fn service(text: &str) -> Result<String, BadQuestion> {
+    Question::parse(Some(text), None, None).map(|_| text.to_owned())
+}
+
+fn endpoint(text: &str) -> Result<String, BadQuestion> {
+    Question::parse(None, None, Some(text)).map(|_| text.to_owned())
 }
 
 /// Runs it.

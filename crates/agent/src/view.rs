@@ -130,6 +130,59 @@ pub(crate) struct LiveView {
     pub(crate) synced: bool,
     /// What the kernel has for the Service; null where the packet addresses none.
     pub(crate) kernel: Option<KernelView>,
+    /// Connections from that source to that destination now; null where the packet addresses no Service.
+    pub(crate) connections: Option<NowView>,
+}
+
+/// Connections from a source to a destination that the kernel knows now.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct NowView {
+    /// How many there are.
+    pub(crate) total: u64,
+    /// Some of them, at most 10.
+    pub(crate) first: Vec<ConnectionView>,
+    /// Why they are not known; then there are none in the list.
+    pub(crate) error: Option<String>,
+}
+
+/// A connection.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ConnectionView {
+    /// `IP:PORT` or `[IPV6]:PORT` of the client.
+    client: String,
+    /// The same of the endpoint that it went to.
+    endpoint: String,
+    /// Its state, as in flows.
+    state: String,
+    /// How long it exists, in seconds; null where the kernel does not note it.
+    age_seconds: Option<u64>,
+}
+
+impl NowView {
+    pub(crate) fn new(found: &flows::FlowsView) -> Self {
+        let first = found.flows.iter().map(|flow| ConnectionView {
+            client: flow.client.clone(),
+            endpoint: flow.endpoint.clone(),
+            state: flow.state.clone(),
+            age_seconds: flow.age_seconds,
+        });
+        Self { total: found.totals.connections, first: first.collect(), error: None }
+    }
+
+    fn write(&self, out: &mut String) {
+        let _ = match (&self.error, self.total) {
+            (Some(error), _) => writeln!(out, "  now       connections are not known: {error}"),
+            (None, 0) => writeln!(out, "  now       no connection from there to here"),
+            (None, 1) => writeln!(out, "  now       1 connection from there to here"),
+            (None, total) => writeln!(out, "  now       {total} connections from there to here"),
+        };
+        for one in &self.first {
+            let age = one.age_seconds.map(|seconds| format!(", {seconds} s")).unwrap_or_default();
+            let _ = writeln!(out, "  goes to   {}  (from {}, {}{age})", one.endpoint, one.client, one.state);
+        }
+    }
 }
 
 /// What the kernel has for a Service.
@@ -158,6 +211,9 @@ impl LiveView {
         let _ = writeln!(out, "  node      {}, mode {}, {state}", self.node, self.mode);
         if let Some(kernel) = &self.kernel {
             kernel.write(&mut out);
+        }
+        if let Some(connections) = &self.connections {
+            connections.write(&mut out);
         }
         out
     }

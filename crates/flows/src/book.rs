@@ -1,12 +1,14 @@
-//! Counters that only grow, for a bounded number of Services and endpoints; the rest together.
+//! Counters that only grow, for a bounded number of Services and endpoints; the rest together. Times are handed in.
+
+use std::time::{Duration, Instant};
 
 use model::{EndpointAddr, NamespacedName};
 use rustc_hash::FxHashMap;
 
 use crate::Delta;
 
-/// Looks without connection after which a Service or endpoint is forgotten: an hour or more.
-const IDLE: u32 = 360;
+/// After so long without connection a Service or endpoint is forgotten.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// How many have counters of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +24,18 @@ pub struct Limits {
 pub struct Count {
     /// Its counters.
     pub sum: Delta,
-    idle: u32,
+    /// When it last had connections, or carried something.
+    busy: Option<Instant>,
 }
 
 impl Count {
-    fn begin(&mut self) {
-        self.sum.live = 0;
-        self.idle = self.idle.saturating_add(1);
+    fn add(&mut self, delta: &Delta, now: Instant) {
+        self.sum.add(delta);
+        self.busy = Some(now);
     }
 
-    fn add(&mut self, delta: &Delta) {
-        self.sum.add(delta);
-        self.idle = 0;
+    fn is_idle(&self, now: Instant) -> bool {
+        self.busy.is_some_and(|busy| now.saturating_duration_since(busy) >= IDLE)
     }
 }
 
@@ -59,21 +61,22 @@ impl Book {
         }
     }
 
-    /// Takes in one look: what is new of each Service and endpoint, each once or several times.
+    /// Takes in one look of that moment: what is new of each Service and endpoint, each once or several times.
     pub fn take<'a>(
         &mut self,
+        now: Instant,
         look: impl IntoIterator<Item = (&'a NamespacedName, EndpointAddr, &'a Delta)>,
     ) {
-        self.services.values_mut().chain([&mut self.other_services]).for_each(Count::begin);
-        self.endpoints.values_mut().chain([&mut self.other_endpoints]).for_each(Count::begin);
+        self.services.values_mut().chain([&mut self.other_services]).for_each(|c| c.sum.live = 0);
+        self.endpoints.values_mut().chain([&mut self.other_endpoints]).for_each(|c| c.sum.live = 0);
         for (service, endpoint, delta) in look {
             let limit = self.limits.services;
-            count(&mut self.services, service.clone(), limit, &mut self.other_services).add(delta);
+            count(&mut self.services, service.clone(), limit, &mut self.other_services).add(delta, now);
             let (key, limit) = ((service.clone(), endpoint), self.limits.endpoints);
-            count(&mut self.endpoints, key, limit, &mut self.other_endpoints).add(delta);
+            count(&mut self.endpoints, key, limit, &mut self.other_endpoints).add(delta, now);
         }
-        self.services.retain(|_, count| count.idle < IDLE);
-        self.endpoints.retain(|_, count| count.idle < IDLE);
+        self.services.retain(|_, count| !count.is_idle(now));
+        self.endpoints.retain(|_, count| !count.is_idle(now));
     }
 
     /// Services with counters of their own, and `None` for all others together.
@@ -124,9 +127,13 @@ mod tests {
         let mut book = Book::new(Limits { services: 1, endpoints: 2 });
         let (web, api) = (name("web"), name("api"));
         let [first, second] = ["10.1.1.1:80", "10.1.1.2:80"].map(address);
-        book.take([(&web, first, &delta(3, 2)), (&web, second, &delta(1, 1)), (&api, first, &delta(5, 5))]);
+        let now = Instant::now();
+        book.take(
+            now,
+            [(&web, first, &delta(3, 2)), (&web, second, &delta(1, 1)), (&api, first, &delta(5, 5))],
+        );
         assert_eq!(opened(&book), [("ns/web".into(), 4, 3), ("other".into(), 5, 5)]);
-        book.take([(&web, first, &delta(1, 1)), (&api, second, &delta(1, 1))]);
+        book.take(now, [(&web, first, &delta(1, 1)), (&api, second, &delta(1, 1))]);
         assert_eq!(opened(&book), [("ns/web".into(), 5, 1), ("other".into(), 6, 1)]);
         let endpoints: Vec<_> =
             book.endpoints().filter_map(|(name, count)| name.is_none().then_some(count.opened)).collect();
@@ -137,11 +144,13 @@ mod tests {
     fn who_is_idle_for_long_makes_room() {
         let mut book = Book::new(Limits { services: 1, endpoints: 1 });
         let (web, api, at) = (name("web"), name("api"), address("10.1.1.1:80"));
-        book.take([(&web, at, &delta(1, 0))]);
-        (1..IDLE).for_each(|_| book.take([]));
+        let (start, minute) = (Instant::now(), Duration::from_secs(60));
+        book.take(start, [(&web, at, &delta(1, 0))]);
+        // However often somebody looks meanwhile.
+        (1..3_599).for_each(|second| book.take(start + Duration::from_secs(second), []));
         assert_eq!(opened(&book), [("ns/web".into(), 1, 0), ("other".into(), 0, 0)]);
-        book.take([]);
-        book.take([(&api, at, &delta(1, 0))]);
+        book.take(start + 60 * minute, []);
+        book.take(start + 61 * minute, [(&api, at, &delta(1, 0))]);
         assert_eq!(opened(&book), [("ns/api".into(), 1, 0), ("other".into(), 0, 0)]);
     }
 }

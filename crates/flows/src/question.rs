@@ -20,6 +20,8 @@ pub struct Question {
     pub client: Option<IpAddr>,
     /// To this endpoint, on any port or on one.
     pub endpoint: Option<(IpAddr, Option<u16>)>,
+    /// To this place.
+    pub place: Option<Place>,
 }
 
 /// A value that cannot be read.
@@ -37,7 +39,8 @@ pub enum BadQuestion {
 }
 
 impl Question {
-    /// From texts, as a query or a command has them. Errors name the one that cannot be read.
+    /// From texts, as a query or a command has them. An IPv4 address that is written as IPv6 (`::ffff:10.0.0.1`) is the IPv4
+    /// address, which is what the kernel sees. Errors name the one that cannot be read.
     pub fn parse(
         service: Option<&str>,
         client: Option<&str>,
@@ -50,12 +53,15 @@ impl Question {
         };
         let to = |text: &str| {
             let ported = text.parse::<SocketAddr>().ok().map(|at| (at.ip(), Some(at.port())));
-            ported.or_else(|| Some((text.trim_matches(['[', ']']).parse().ok()?, None)))
+            let (ip, port) = ported.or_else(|| Some((text.trim_matches(['[', ']']).parse().ok()?, None)))?;
+            Some((ip.to_canonical(), port))
         };
+        let from = |text: &str| text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
         Ok(Self {
             service: service.map(|t| named(t).ok_or_else(|| BadQuestion::Service(t.into()))).transpose()?,
-            client: client.map(|t| t.parse().map_err(|_| BadQuestion::Client(t.into()))).transpose()?,
+            client: client.map(|t| from(t).ok_or_else(|| BadQuestion::Client(t.into()))).transpose()?,
             endpoint: endpoint.map(|t| to(t).ok_or_else(|| BadQuestion::Endpoint(t.into()))).transpose()?,
+            place: None,
         })
     }
 
@@ -67,6 +73,9 @@ impl Question {
             original_src: self.client,
             reply_src: self.endpoint.map(|(ip, _)| ip),
             reply_sport: self.endpoint.and_then(|(_, port)| port),
+            protocol: self.place.map(|place| place.protocol.number()),
+            original_dst: self.place.map(|place| place.at.ip),
+            original_dport: self.place.map(|place| place.at.port),
             status: if translated { DST_NAT } else { 0 },
             ..Filter::all(family)
         });
@@ -85,12 +94,13 @@ impl Question {
             && self
                 .endpoint
                 .is_none_or(|(ip, port)| ip == endpoint.ip && port.is_none_or(|p| p == endpoint.port))
+            && self.place.is_none_or(|wanted| wanted == *place)
             && frontends.is_none_or(|wanted| place.keys().iter().any(|key| wanted.contains(key)))
     }
 
     /// Whether there can be connections of a family.
     fn has(&self, family: Family) -> bool {
-        let ips = [self.client, self.endpoint.map(|(ip, _)| ip)];
+        let ips = [self.client, self.endpoint.map(|(ip, _)| ip), self.place.map(|place| place.at.ip)];
         ips.into_iter().flatten().all(|ip| Family::of(ip) == family)
     }
 }
@@ -131,12 +141,16 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let asked = Question::parse(Some("ns/web"), Some("10.0.0.1"), Some("[fd00::1]:80")).unwrap();
         assert_eq!(asked.service, Some(NamespacedName::new("ns", "web")));
+        let mapped = Question::parse(None, Some("::ffff:10.0.0.1"), None).unwrap();
+        assert_eq!(mapped.client, Some(ip("10.0.0.1")));
         assert_eq!((asked.client, asked.endpoint), (Some(ip("10.0.0.1")), Some((ip("fd00::1"), Some(80)))));
         for (text, expected) in [
             ("10.1.1.1", Some((ip("10.1.1.1"), None))),
             ("10.1.1.1:80", Some((ip("10.1.1.1"), Some(80)))),
             ("fd00::1", Some((ip("fd00::1"), None))),
             ("[fd00::1]", Some((ip("fd00::1"), None))),
+            ("::ffff:10.1.1.1", Some((ip("10.1.1.1"), None))),
+            ("[::ffff:10.1.1.1]:80", Some((ip("10.1.1.1"), Some(80)))),
             ("web", None),
             ("10.1.1.1:99999", None),
             ("", None),
@@ -190,6 +204,13 @@ mod tests {
             assert_eq!(question.takes(&connection, None), taken, "{question:?}");
         }
         let any = Question::default();
+        for (at, taken) in [("10.96.0.1:80", true), ("10.96.0.1:81", false)] {
+            let place = Place { protocol: Protocol::Tcp, at: crate::testing::address(at) };
+            let question = Question { place: Some(place), ..Question::default() };
+            assert_eq!(question.takes(&connection, None), taken, "{at}");
+            let [only] = question.filters(None, true)[..] else { panic!("one family") };
+            assert_eq!((only.original_dst, only.original_dport), (Some(place.at.ip), Some(place.at.port)));
+        }
         let keys = connection.place.keys();
         assert!(any.takes(&connection, Some(&FxHashSet::from_iter([keys[0]]))));
         assert!(any.takes(&connection, Some(&FxHashSet::from_iter([keys[1]]))));

@@ -26,8 +26,10 @@ impl Order {
     }
 }
 
-/// The busiest Services. The fields are a contract: programs read them.
+/// The busiest Services.
+// The fields are a contract: programs read them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TopView {
     /// This node.
@@ -48,6 +50,7 @@ pub struct TopView {
 
 /// How busy one Service is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TopRow {
     /// NAMESPACE/NAME.
@@ -146,6 +149,13 @@ mod tests {
             );
         }
         assert_eq!([Order::parse("live"), Order::parse("x")], [Some(Order::Live), None]);
+    }
+
+    #[test]
+    fn schema_of_top() {
+        testkit::schema::current::<TopView>("top").unwrap();
+        let view = TopView { services: vec![row("ns/web", 1.0, 2, 3.0)], ..TopView::default() };
+        testkit::schema::conforms("top", &serde_json::to_value(view).unwrap()).unwrap();
     }
 
     #[test]

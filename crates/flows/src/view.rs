@@ -39,8 +39,10 @@ pub struct Whole {
     pub notes: Vec<String>,
 }
 
-/// Live connections by Service and endpoint. The fields are a contract: programs read them.
+/// Live connections by Service and endpoint.
+// The fields are a contract: programs read them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FlowsView {
     /// This node.
@@ -63,6 +65,7 @@ pub struct FlowsView {
 
 /// Numbers of connections, and what they have carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TotalsView {
     /// All that the kernel remembers.
@@ -83,6 +86,7 @@ pub struct TotalsView {
 
 /// Connections of one Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceView {
     /// NAMESPACE/NAME.
@@ -95,6 +99,7 @@ pub struct ServiceView {
 
 /// Connections to one endpoint of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointView {
     /// Address and port.
@@ -107,6 +112,7 @@ pub struct EndpointView {
 
 /// One connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FlowView {
     /// `tcp`, `udp` or `sctp`.
@@ -317,6 +323,12 @@ mod tests {
         assert_eq!(json["services"][0]["endpoints"][0]["totals"]["bytesIn"], 1_000);
         assert_eq!((&json["ageMs"], json["flows"].as_array().unwrap().len()), (&70.into(), 2));
         assert_eq!(serde_json::from_value::<FlowsView>(json).unwrap(), shown);
+    }
+
+    #[test]
+    fn schema_of_flows() {
+        testkit::schema::current::<FlowsView>("flows").unwrap();
+        testkit::schema::conforms("flows", &serde_json::to_value(shown()).unwrap()).unwrap();
     }
 
     #[test]

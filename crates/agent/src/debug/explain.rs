@@ -1,6 +1,9 @@
 //! `/debug/explain`: what happens to a packet now, and what the kernel has for it.
 
+use std::time::Duration;
+
 use admin::{Page, PageRequest};
+use flows::{Place, Question};
 use model::NamespacedName;
 use resolve::Packet;
 
@@ -8,10 +11,14 @@ use super::{DebugPages, in_form};
 use crate::ask::NoAnswer;
 use crate::compare::Subject;
 use crate::explain::asked;
-use crate::view::{ExplanationView, KernelView, LiveView};
+use crate::view::{ExplanationView, KernelView, LiveView, NowView};
 
 /// Where the page is.
 pub(crate) const PATH: &str = "/debug/explain";
+/// Connections of the client that are shown.
+const CONNECTIONS: usize = 10;
+/// How long the list of them may wait for its turn.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What it is to be asked.
 const USAGE: &str = "/debug/explain?from=ADDRESS&to=ADDRESS:PORT/PROTOCOL[&interface=LINK][&format=json]: IPv6 as [addr]:port\n";
 
@@ -43,11 +50,25 @@ impl DebugPages {
                 mode: config.mode.as_str(),
                 synced: seen.synced,
                 kernel: None,
+                connections: None,
             };
             (view, service)
         })?;
-        view.0.kernel = view.1.map(|service| self.kernel(&service));
+        if let Some(service) = view.1 {
+            view.0.kernel = Some(self.kernel(&service));
+            view.0.connections = Some(self.now(packet));
+        }
         Ok(view.0)
+    }
+
+    /// The client's connections to that frontend; an error is a part of the answer here too.
+    fn now(&self, packet: &Packet) -> NowView {
+        let place = Some(Place { protocol: packet.protocol, at: packet.to });
+        let question = Question { client: Some(packet.from), place, ..Question::default() };
+        match self.flows.ask_within(PATIENCE, &question, CONNECTIONS) {
+            Ok(found) => NowView::new(&found),
+            Err(error) => NowView { error: Some(error.to_string()), ..NowView::default() },
+        }
     }
 
     /// What the kernel has for a Service; an error is a part of the answer, since the rest is known.

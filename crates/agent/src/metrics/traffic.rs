@@ -125,7 +125,7 @@ mod tests {
         let [web, api] = ["web", "api"].map(|name| NamespacedName::new("shop", name));
         let at = EndpointAddr { ip: "fd00::1".parse().unwrap(), port: 80 };
         let delta = Delta { opened: 2, live: 1, bytes_in: 30, bytes_out: 4000 };
-        book.take([(&web, at, &delta), (&api, at, &delta)]);
+        book.take(std::time::Instant::now(), [(&web, at, &delta), (&api, at, &delta)]);
         traffic.shown().book = Some(book);
         let text = text(&traffic);
         for line in [

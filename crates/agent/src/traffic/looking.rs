@@ -135,7 +135,7 @@ impl Looking {
         let mut shown = traffic.shown();
         shown.beyond += self.meter.beyond().saturating_sub(shown.beyond);
         if let Some(book) = &mut shown.book {
-            book.take(named());
+            book.take(Instant::now(), named());
         }
         if let Some(interval) = interval {
             let mut services: FxHashMap<&NamespacedName, Delta> = FxHashMap::default();
