@@ -1,5 +1,6 @@
 //! What each kind of frontend does with each protocol, in both families.
 
+pub(crate) mod annotations;
 pub(crate) mod competition;
 pub(crate) mod other_kinds;
 pub(crate) mod source_ranges;

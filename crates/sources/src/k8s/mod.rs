@@ -10,6 +10,7 @@
 //! * An object that makes no sense as a whole is one [`FieldError`].
 //! * One bad value in a list of addresses is left out and becomes a warning; the object is still used.
 
+mod annotations;
 mod balance;
 mod drain;
 mod encode;

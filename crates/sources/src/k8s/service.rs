@@ -9,7 +9,7 @@ use model::{IpFamily, NamespacedName, ServicePort, ServiceType, TrafficPolicy, p
 use super::field::{self, FieldError};
 use super::kept::Decoder;
 use super::time::unix_seconds;
-use super::{balance, drain, labels, strict, types, wishes};
+use super::{annotations, balance, drain, labels, strict, types, wishes};
 
 /// Seconds of ClientIP affinity when the Service does not say.
 const DEFAULT_AFFINITY: i64 = 10_800;
@@ -29,8 +29,9 @@ pub(super) fn convert(
     let external = field::entries("spec.externalIPs", spec.external_ips.as_ref());
     let Decoder { names, kept } = decoder;
     let found = metadata.and_then(|m| m.labels.as_ref());
-    let annotations = metadata.and_then(|m| m.annotations.as_ref());
-    let wishes = wishes::read(annotations, warnings);
+    let written = metadata.and_then(|m| m.annotations.as_ref());
+    annotations::tell_unknown(written, warnings);
+    let wishes = wishes::read(written, warnings);
     let mut service = model::Service {
         name,
         created: created(metadata, warnings),
@@ -49,9 +50,9 @@ pub(super) fn convert(
             "spec.healthCheckNodePort",
             spec.health_check_node_port,
         )?,
-        drain_deadline: drain::read(annotations, warnings),
+        drain_deadline: drain::read(written, warnings),
         other_proxy: found.is_some_and(|l| l.has(labels::PROXY_NAME)),
-        balance: balance::read(annotations, warnings),
+        balance: balance::read(written, warnings),
         prefer_local: wishes.prefer_local,
         no_local: wishes.no_local,
         strict_source_ranges: wishes.strict_source_ranges,

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Deserializer};
 
+pub(super) use super::annotations::Annotations;
 pub(super) use super::labels::Labels;
 
 /// What every object has.
@@ -22,35 +23,9 @@ pub(super) struct Metadata {
     pub(super) annotations: Option<Annotations>,
 }
 
-/// The annotations that mean something here.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Annotations {
-    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
-    pub(super) trigger: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/scheduler")]
-    pub(super) scheduler: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/weights")]
-    pub(super) weights: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/drain-deadline")]
-    pub(super) drain_deadline: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/prefer-local")]
-    pub(super) prefer_local: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/no-local")]
-    pub(super) no_local: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/strict-source-ranges")]
-    pub(super) strict_source_ranges: Option<String>,
-    #[serde(default, deserialize_with = "as_text", rename = "towpath.dev/dns-intercept")]
-    pub(super) dns_intercept: Option<String>,
-}
-
-/// An annotation of ours. One that is no text (a number in a manifest, say) is read as what stands there: it must not
-/// cost the whole object.
+/// A text; of a number in a manifest its digits: it must not cost the whole object.
 fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::Null => None,
-        serde_json::Value::String(text) => Some(text),
-        other => Some(other.to_string()),
-    })
+    serde_json::Value::deserialize(deserializer).map(super::annotations::as_text)
 }
 
 /// An object that has nothing for us but its metadata (Namespace); also used to find an object's identity.
