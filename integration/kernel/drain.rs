@@ -1,6 +1,7 @@
 //! The annotation `towpath.dev/drain-deadline`: connections to an endpoint that is gone live until then, and end then.
 
 mod lines;
+pub(crate) mod others;
 
 use std::time::{Duration, Instant};
 

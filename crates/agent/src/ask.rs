@@ -22,7 +22,6 @@ pub(crate) struct Seen<'a> {
     /// All that is known is programmed.
     pub(crate) synced: bool,
     /// Endpoints whose connections end at a time.
-    #[allow(dead_code, reason = "a Service's page shows it")]
     pub(crate) draining: &'a Draining,
 }
 

@@ -7,14 +7,17 @@
 //! ```
 //!
 //! Until then conntrack translates what the endpoint still sends: the client's kernel acknowledges it, and meets the reset.
+//!
+//! All of it is done on the sync thread, in pieces: a look at conntrack takes a share of its time at most, and what is to be
+//! forgotten is so a part at a time, with changes in between.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dataplane::{DrainCheck, DrainNews, Drains, Leaver};
-use model::{EndpointAddr, FrontendKey, IpFamily, NodeFacts, Protocol};
-use netlink::conntrack::{self, Family, Filter, Flow};
+use model::{EndpointAddr, FrontendKey, IpFamily, NodeFacts, Protocol, Store};
+use netlink::conntrack::{self, Family, Filter, Flow, Tuple};
 use netlink::{NetlinkError, Socket};
 use nftables::{Connection, MOST_RESETS, Resets};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -25,6 +28,10 @@ use crate::flows;
 const KEEP: Duration = Duration::from_secs(60);
 /// How soon conntrack is asked again after it refused.
 pub(crate) const AGAIN: Duration = Duration::from_secs(5);
+/// Looks at conntrack take one in this many parts of the thread's time at most: after each, the next one waits.
+const SHARE: u32 = 10;
+/// Flows that conntrack forgets in one go.
+const FORGET: usize = 4_096;
 /// Frontends that are looked up one by one in the kernel; more are cheaper in one dump.
 const ONE_BY_ONE: usize = 3;
 
@@ -47,24 +54,36 @@ pub(crate) struct Cutter {
     resets: Resets,
     /// Connections that conntrack forgets at that time.
     kept: VecDeque<(Instant, Vec<Flow>)>,
+    /// No look at conntrack before that.
+    rested: Instant,
 }
 
 impl Cutter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { resets: Resets::adopt(now), kept: VecDeque::new() }
+        Self { resets: Resets::adopt(now), kept: VecDeque::new(), rested: now }
+    }
+
+    /// When connections may be ended again.
+    pub(crate) fn rested(&self) -> Instant {
+        self.rested
+    }
+
+    /// A look took so long, until now.
+    pub(crate) fn rest(&mut self, took: Duration, now: Instant) {
+        self.rested = now + took * (SHARE - 1);
     }
 
     /// Ends the connections of these endpoints. Errors: conntrack cannot be asked; nothing has ended then, or not all.
     pub(crate) fn cut(
         &mut self,
         socket: &mut Socket,
-        facts: &NodeFacts,
+        store: &Store,
         due: &[(Leaver, Drains)],
         now: Instant,
     ) -> Result<Cut, NetlinkError> {
         let mut cut = Cut::default();
-        for ((family, protocol), reached) in groups(due) {
-            let found = find(socket, facts, (family, protocol), &reached)?;
+        for ((family, protocol), reached) in groups(store, due) {
+            let found = find(socket, store.facts(), (family, protocol), &reached)?;
             if protocol == Protocol::Tcp {
                 cut.reset += found.len();
                 self.reset(socket, found, now, &mut cut)?;
@@ -106,10 +125,7 @@ impl Cutter {
 
     /// Has conntrack forget what was kept long enough, and takes away resets that are over.
     pub(crate) fn tend(&mut self, socket: Option<&mut Socket>, now: Instant) -> Result<(), NetlinkError> {
-        let mut over = Vec::new();
-        while self.kept.front().is_some_and(|(at, _)| *at <= now) {
-            over.extend(self.kept.pop_front().into_iter().flat_map(|(_, flows)| flows));
-        }
+        let over = self.part_of_what_is_over(now);
         if let Some(socket) = socket.filter(|_| !over.is_empty())
             && let Err(error) = conntrack::delete_all(socket, &over)
         {
@@ -117,6 +133,19 @@ impl Cutter {
             return Err(error);
         }
         self.resets.tend(now)
+    }
+
+    /// Of what was kept long enough, as much as is forgotten in one go; the rest is due at once.
+    fn part_of_what_is_over(&mut self, now: Instant) -> Vec<Flow> {
+        if self.kept.front().is_none_or(|(at, _)| *at > now) {
+            return Vec::new();
+        }
+        let Some((at, mut flows)) = self.kept.pop_front() else { return Vec::new() };
+        if flows.len() > FORGET {
+            let rest = flows.split_off(FORGET);
+            self.kept.push_front((at, rest));
+        }
+        flows
     }
 }
 
@@ -150,15 +179,27 @@ pub(crate) fn strays(
     Ok(news)
 }
 
-fn groups(due: &[(Leaver, Drains)]) -> FxHashMap<(IpFamily, Protocol), Reached> {
+fn groups(store: &Store, due: &[(Leaver, Drains)]) -> FxHashMap<(IpFamily, Protocol), Reached> {
     let mut groups: FxHashMap<(IpFamily, Protocol), Reached> = FxHashMap::default();
     for (who, drains) in due {
         let family = IpFamily::of(who.endpoint.ip);
         let own = drains.frontends.iter().filter(|f| f.family() == family && f.protocol() == who.protocol);
-        let reached = own.map(|frontend| (*frontend, who.endpoint));
+        let reached = own
+            .filter(|frontend| !is_anothers(store, who, frontend))
+            .map(|frontend| (*frontend, who.endpoint));
         groups.entry((family, who.protocol)).or_default().extend(reached);
     }
     groups
+}
+
+/// Whether another Service has the frontend by now, and the endpoint too: the connections are as good as its own.
+fn is_anothers(store: &Store, who: &Leaver, frontend: &FrontendKey) -> bool {
+    let winner = store.winner(frontend).filter(|name| **name != who.service);
+    let Some(entry) = winner.and_then(|name| store.entry(name)) else { return false };
+    entry.slices.values().any(|slice| {
+        slice.ports.iter().any(|port| port.protocol == who.protocol && port.port == who.endpoint.port)
+            && slice.endpoints.iter().any(|endpoint| endpoint.ip == who.endpoint.ip)
+    })
 }
 
 fn find(
@@ -175,14 +216,14 @@ fn find(
     } else {
         frontends.iter().map(|frontend| flows::narrow(&base, frontend)).collect()
     };
-    // A flow may come twice.
-    let mut found = FxHashMap::default();
+    // A flow may come twice. The kernel's ids alone are no keys: of 50,000 flows two have the same at times.
+    let mut found: FxHashMap<(u32, Tuple), Flow> = FxHashMap::default();
     for filter in &filters {
         conntrack::dump(socket, filter, |flow| {
             let endpoint = endpoint_of(&flow);
             let mut frontends = frontends_of(facts, &flow).into_iter().flatten();
             if frontends.any(|frontend| reached.contains(&(frontend, endpoint))) {
-                found.insert(flow.id, flow);
+                found.insert((flow.id, flow.original), flow);
             }
         })?;
     }

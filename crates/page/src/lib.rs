@@ -23,9 +23,9 @@ pub use catalogue::{Catalogue, Entry};
 pub use list::{ListView, MAX_QUERY, Marks, PAGE, RowView, Search, Sort, kind, list, policy};
 pub use overview::{Front, Link, Overview, PROBLEMS, ProblemsView, SyncView};
 pub use service::{
-    CHANGED, CHANGES, ChangeView, ConnectionsView, DIFFERENCE, Difference, ENDPOINTS, EndpointView,
-    FrontendView, LoadView, MAX_ENDPOINTS, PORTS, PortView, RULES, RulesText, ServiceView, Setting, Share,
-    StandingView, UnfitView, WayView,
+    CHANGED, CHANGES, ChangeView, ConnectionsView, DIFFERENCE, DRAINS, Difference, DrainView, ENDPOINTS,
+    EndpointView, FrontendView, LoadView, MAX_ENDPOINTS, PORTS, PortView, RULES, RulesText, ServiceView,
+    Setting, Share, StandingView, UnfitView, WayView,
 };
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub const ENDPOINTS: usize = 100;
 pub const MAX_ENDPOINTS: usize = 1_000;
 /// Ports (each in each family) that are shown.
 pub const PORTS: usize = 40;
+/// Endpoints that drain that are shown.
+pub const DRAINS: usize = 100;
 /// Bytes of rules that are shown.
 pub const RULES: usize = 256 * 1024;
 /// Changes that are shown.
@@ -47,6 +49,11 @@ pub struct ServiceView {
     pub ports: Vec<PortView>,
     /// How many more there are.
     pub more_ports: usize,
+    /// Endpoints that are gone and whose connections end at a time (`towpath.dev/drain-deadline`), by protocol and address; at
+    /// most [`DRAINS`].
+    pub draining: Vec<DrainView>,
+    /// How many more there are.
+    pub more_draining: usize,
     /// What it became in the kernel.
     pub rules: RulesText,
     /// The last changes of it that this node took in, the newest first; at most [`CHANGES`].
@@ -55,6 +62,22 @@ pub struct ServiceView {
     pub connections: Option<ConnectionsView>,
     /// How the kernel differs from that, if it was asked for.
     pub difference: Option<Difference>,
+}
+
+/// An endpoint that drains.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainView {
+    /// Address and port.
+    pub endpoint: String,
+    /// The protocol.
+    pub protocol: &'static str,
+    /// When it went, or when the agent started, if that was later; in UTC.
+    pub gone_at: String,
+    /// When its connections end, in UTC.
+    pub ends_at: String,
+    /// In how many seconds that is.
+    pub ends_in_seconds: u64,
 }
 
 /// What a sync did for a Service.

@@ -54,6 +54,7 @@ pub fn service(view: &ServiceView) -> String {
     if view.more_ports > 0 {
         let _ = writeln!(out, "\nand {} more ports", view.more_ports);
     }
+    draining(&mut out, view);
     changes(&mut out, view);
     let _ = writeln!(out, "\nin the kernel: {} objects\n{}", view.rules.objects, view.rules.text);
     if let Some(difference) = &view.difference {
@@ -66,6 +67,19 @@ pub fn service(view: &ServiceView) -> String {
         }
     }
     out
+}
+
+fn draining(out: &mut String, view: &ServiceView) {
+    for one in &view.draining {
+        let _ = writeln!(
+            out,
+            "\ndraining: {} {}, gone at {}; its connections end at {}, in {} s",
+            one.endpoint, one.protocol, one.gone_at, one.ends_at, one.ends_in_seconds
+        );
+    }
+    if view.more_draining > 0 {
+        let _ = writeln!(out, "\nand {} more endpoints drain", view.more_draining);
+    }
 }
 
 fn changes(out: &mut String, view: &ServiceView) {

@@ -85,13 +85,18 @@ pub(crate) fn annotate(scene: &mut Scene, service: &str, deadline: Duration) {
 /// A stage with ns/lines, at whose endpoints no server of the world listens.
 pub(crate) fn plan(deadline: Option<Duration>) -> Result<Plan> {
     let service: ServiceSpec = testkit::scene::part(SERVICE)?;
-    let slices: Vec<SliceSpec> = testkit::scene::part(SLICES)?;
+    let slices = slices()?;
     let plan = Plan::new(SCENE)?.outside(&[CLIENT, CLIENT6])?.hosts(&ENDS)?.hosts(&ENDS6)?;
     Ok(plan.with(|scene| {
         scene.services.push(service);
         scene.slices.extend(slices);
         deadline.into_iter().for_each(|deadline| annotate(scene, LINES, deadline));
     }))
+}
+
+/// The slices of ns/lines, with all its endpoints.
+pub(crate) fn slices() -> Result<Vec<SliceSpec>> {
+    testkit::scene::part(SLICES)
 }
 
 /// Leaves only these endpoints in ns/lines.
@@ -226,6 +231,19 @@ impl Line {
             }
             read => self.is_reset(read),
         }
+    }
+
+    /// The endpoint sends something, and hears that the client is gone.
+    pub(crate) fn server_hears(&mut self) -> Result<()> {
+        match self.server.write_all(b"x").and_then(|()| self.server.read(&mut [0])) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+            other => bail!("{}: the endpoint hears of no reset, but {other:?}", self.what),
+        }
+    }
+
+    /// Whether it was opened to this frontend.
+    pub(crate) fn goes_to(&self, frontend: &str) -> bool {
+        self.to.to_string() == frontend
     }
 
     fn is_reset(&mut self, before: io::Result<()>) -> Result<()> {

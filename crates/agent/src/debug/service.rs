@@ -4,16 +4,18 @@ mod more;
 mod view;
 
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use admin::{Format, Page, PageRequest};
 use model::{IpFamily, NamespacedName, Service};
-use page::{Difference, ENDPOINTS, MAX_ENDPOINTS, PORTS, ServiceView};
+use page::{DRAINS, Difference, DrainView, ENDPOINTS, MAX_ENDPOINTS, PORTS, ServiceView};
 use resolve::{LocalSource, LocalView, ProxyConfig, Resolved, Roster, resolve, roster};
 
 use super::front::{about, html};
 use super::{DebugPages, LINKS, VERSION};
 use crate::ask::Seen;
 use crate::compare::Subject;
+use crate::health::rfc3339;
 use crate::rules_view::RulesView;
 use more::Own;
 
@@ -37,6 +39,10 @@ pub(super) struct Found {
     pub(super) local: LocalView,
     pub(super) problems: Vec<String>,
     pub(super) rules: Box<dyn RulesView>,
+    /// Endpoints that drain, the first of them.
+    pub(super) draining: Vec<DrainView>,
+    /// How many drain.
+    pub(super) drains: usize,
 }
 
 impl Found {
@@ -64,6 +70,8 @@ impl Found {
             config: config.clone(),
             rules: engine.rules(Some(std::slice::from_ref(name))),
             slices: entry.slices.values().map(|slice| slice.name.clone()).collect(),
+            draining: draining(seen, name),
+            drains: seen.draining.of(name).count(),
             service,
             resolved,
             rosters,
@@ -106,6 +114,22 @@ impl DebugPages {
             Err(error) => Difference { error: Some(error.to_string()), ..Difference::default() },
         }
     }
+}
+
+/// What drains of a Service, with the times of the clock.
+fn draining(seen: &Seen<'_>, name: &NamespacedName) -> Vec<DrainView> {
+    let (now, clock) = (Instant::now(), SystemTime::now());
+    let shown = seen.draining.of(name).take(DRAINS).map(|(who, drains)| {
+        let left = drains.until.saturating_duration_since(now);
+        DrainView {
+            endpoint: who.endpoint.to_string(),
+            protocol: who.protocol.as_str(),
+            gone_at: rfc3339(clock - now.saturating_duration_since(drains.since)),
+            ends_at: rfc3339(clock + left),
+            ends_in_seconds: left.as_secs(),
+        }
+    });
+    shown.collect()
 }
 
 /// From `namespace/name`; these need no decoding.

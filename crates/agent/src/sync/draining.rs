@@ -35,7 +35,8 @@ impl SyncLoop {
 
     /// When there is something to do.
     pub(super) fn drains_due(&self) -> Option<Instant> {
-        [self.draining.next(), self.cutter.due()].into_iter().flatten().min()
+        let next = self.draining.next().map(|at| at.max(self.cutter.rested()));
+        [next, self.cutter.due()].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -51,6 +52,9 @@ impl SyncLoop {
     }
 
     fn cut(&mut self, now: Instant) {
+        if self.cutter.rested() > now {
+            return;
+        }
         let due = self.draining.due(now);
         if due.is_empty() {
             return;
@@ -60,7 +64,10 @@ impl SyncLoop {
         }
         self.tending.now(now);
         let Some(socket) = self.conntrack.as_mut() else { return };
-        match self.cutter.cut(socket, self.engine.store().facts(), &due, now) {
+        let result = self.cutter.cut(socket, self.engine.store(), &due, now);
+        let took = now.elapsed();
+        self.cutter.rest(took, now + took);
+        match result {
             Ok(cut) => {
                 self.board.metrics.drain_ended.inc_by((cut.reset + cut.moved) as u64);
                 if let Some(error) = &cut.untold {
@@ -71,7 +78,13 @@ impl SyncLoop {
                     );
                 }
                 let endpoints = due.len();
-                tracing::info!(endpoints, reset = cut.reset, moved = cut.moved, "drain deadlines are over");
+                tracing::info!(
+                    endpoints,
+                    reset = cut.reset,
+                    moved = cut.moved,
+                    ?took,
+                    "drain deadlines are over"
+                );
             }
             Err(error) => {
                 tracing::error!(%error, "cannot end connections to endpoints that are gone; trying again in {AGAIN:?}");

@@ -22,7 +22,7 @@ pub fn service(view: &ServiceView, links: &[Link], version: &str) -> String {
         h1 { (view.namespace) "/" (view.name) " " small { (view.kind) } }
         form.bar { (follow()) }
         (said())
-        div id="service" data-live { (head(view)) (contents(view)) @for (at, port) in view.ports.iter().enumerate() { (port_section(at, view.mode, port)) } (more_ports(view)) }
+        div id="service" data-live { (head(view)) (contents(view)) @for (at, port) in view.ports.iter().enumerate() { (port_section(at, view.mode, port)) } (more_ports(view)) (draining(view)) }
         (explain(view))
         (connections(view))
         (changes(view))
@@ -189,6 +189,30 @@ fn unfit(at: usize, port: &PortView) -> Markup {
 
 fn more_ports(view: &ServiceView) -> Markup {
     html! { @if view.more_ports > 0 { p.soft { "and " (count(view.more_ports, "port")) " more: " code { "/debug/rules?format=json" } " has all" } } }
+}
+
+fn draining(view: &ServiceView) -> Markup {
+    html! {
+        @if !view.draining.is_empty() {
+            h2 id="draining" { "Draining" }
+            table.stack {
+                thead {
+                    tr { th scope="col" { "Endpoint" } th scope="col" { "Gone at" } th scope="col" { "Connections end at" } th scope="col" { "In" } }
+                }
+                tbody {
+                    @for one in &view.draining {
+                        tr {
+                            th.mono scope="row" { (one.endpoint) " " span.soft { (one.protocol.to_uppercase()) } }
+                            td data-name="Gone at" { (one.gone_at) }
+                            td data-name="Connections end at" { (one.ends_at) }
+                            td.number data-name="In" { (grouped(one.ends_in_seconds)) " s" }
+                        }
+                    }
+                }
+            }
+            @if view.more_draining > 0 { p.soft { "and " (view.more_draining) " more" } }
+        }
+    }
 }
 
 fn explain(view: &ServiceView) -> Markup {

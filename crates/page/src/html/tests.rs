@@ -51,6 +51,12 @@ fn view() -> ServiceView {
         settings: vec![Setting { name: "name", value: evil(), meaning: evil() }],
         problems: vec![evil()],
         ports: vec![port],
+        draining: vec![DrainView {
+            endpoint: evil(),
+            gone_at: evil(),
+            ends_at: evil(),
+            ..DrainView::default()
+        }],
         rules: RulesText::new(&[evil()]),
         changes: vec![ChangeView {
             at: evil(),

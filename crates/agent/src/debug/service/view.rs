@@ -27,6 +27,8 @@ pub(super) fn service(found: &Found, lines: &[String]) -> ServiceView {
         ports: ports.map(|(route, roster)| port(found, route, roster)).collect(),
         more_ports: found.resolved.routes.len().saturating_sub(PORTS),
         rules: RulesText::new(lines),
+        draining: found.draining.clone(),
+        more_draining: found.drains - found.draining.len(),
         ..ServiceView::default()
     }
 }
