@@ -19,6 +19,7 @@ mod cli;
 mod client;
 mod colour;
 mod compare;
+mod connection_table;
 mod connections;
 mod debug;
 mod diff;

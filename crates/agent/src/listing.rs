@@ -36,6 +36,11 @@ impl Listing {
         page::list(search, marks, |after| self.lock().after(after, PART))
     }
 
+    /// Endpoints in the slices of all Services.
+    pub(crate) fn endpoints(&self) -> usize {
+        self.lock().endpoints()
+    }
+
     /// Whether there is such a Service.
     pub(crate) fn has(&self, name: &NamespacedName) -> bool {
         self.lock().has(name)

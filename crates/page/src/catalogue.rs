@@ -23,15 +23,25 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     entries: BTreeMap<NamespacedName, Entry>,
+    /// In all their slices.
+    endpoints: usize,
 }
 
 impl Catalogue {
     /// Takes in what one Service is now; `None`: it is gone.
     pub fn set(&mut self, name: NamespacedName, entry: Option<Entry>) {
-        match entry {
-            Some(entry) => drop(self.entries.insert(name, entry)),
-            None => drop(self.entries.remove(&name)),
-        }
+        let count = |entry: &Entry| entry.slices.iter().map(|slice| slice.endpoints.len()).sum::<usize>();
+        let added = entry.as_ref().map_or(0, count);
+        let before = match entry {
+            Some(entry) => self.entries.insert(name, entry),
+            None => self.entries.remove(&name),
+        };
+        self.endpoints = self.endpoints + added - before.as_ref().map_or(0, count);
+    }
+
+    /// Endpoints in the slices of all of them.
+    pub fn endpoints(&self) -> usize {
+        self.endpoints
     }
 
     /// Whether there is such a Service.

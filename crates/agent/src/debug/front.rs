@@ -9,6 +9,7 @@ use page::{Front, ListView, Marks, Overview, PROBLEMS, ProblemsView, Search, Syn
 use super::{DebugPages, LINKS, VERSION};
 use crate::ask::Seen;
 use crate::board::LastSync;
+use crate::connection_table::ConnectionTable;
 use crate::health::rfc3339;
 
 /// Services that are marked as having Problems.
@@ -107,6 +108,7 @@ impl DebugPages {
         let state = self.board.state().clone();
         let mut troubles: Vec<String> = Vec::new();
         troubles.extend((!answered).then(|| SILENT.to_owned()));
+        troubles.extend(ConnectionTable::read().and_then(|table| table.trouble()));
         troubles.extend(state.last_error);
         troubles.extend(state.move_error);
         troubles.extend(state.leftovers);

@@ -10,6 +10,7 @@ use super::{DebugPages, in_form};
 use crate::ask::Seen;
 use crate::board::{LastSync, State};
 use crate::colour::Colours;
+use crate::connection_table::ConnectionTable;
 use crate::health::rfc3339;
 use crate::status::{ApiView, LastSyncView, ProblemsView, RulesStatus, StatusView, reasons};
 
@@ -26,7 +27,8 @@ struct Told {
     place: String,
     synced: bool,
     services: usize,
-    endpoints: usize,
+    /// Counted only while the list of Services is not made yet.
+    endpoints: Option<usize>,
     objects: usize,
     problems: ProblemsView,
 }
@@ -39,8 +41,10 @@ impl DebugPages {
 
     fn status_view(&self, now: SystemTime) -> StatusView {
         let state = self.board.state().clone();
+        // The list of Services knows it without the sync thread, once there is one.
+        let count = !state.synced_once;
         let told = match state.health.seen_alive_within(SILENCE) {
-            true => self.asker.ask(Told::new).ok(),
+            true => self.asker.ask(move |seen| Told::new(seen, count)).ok(),
             false => None,
         };
         let reasons = reasons(&state, told.is_some());
@@ -60,9 +64,11 @@ impl DebugPages {
             rules,
             api: self.api.as_deref().map(|stats| api(stats, now)),
             dns: self.dns.as_deref().map(crate::dns::Dns::summary),
+            connection_table: ConnectionTable::read(),
             why: state.why,
             ..StatusView::default()
         };
+        view.rules.endpoints = self.board.listing.endpoints();
         if let Some(told) = told {
             told.put(&mut view);
         }
@@ -71,9 +77,9 @@ impl DebugPages {
 }
 
 impl Told {
-    fn new(seen: &Seen<'_>) -> Self {
+    fn new(seen: &Seen<'_>, count: bool) -> Self {
         let (engine, store) = (seen.engine, seen.engine.store());
-        let slices = store.entries().flat_map(|(_, entry)| entry.slices.values());
+        let slices = || store.entries().flat_map(|(_, entry)| entry.slices.values());
         let mut problems = ProblemsView::default();
         engine.visit_problems(&mut |problem| {
             problems.count += 1;
@@ -86,7 +92,7 @@ impl Told {
             place: engine.place().to_string(),
             synced: seen.synced,
             services: store.service_count(),
-            endpoints: slices.map(|slice| slice.endpoints.len()).sum(),
+            endpoints: count.then(|| slices().map(|slice| slice.endpoints.len()).sum()),
             objects: engine.object_count(),
             problems,
         }
@@ -96,7 +102,8 @@ impl Told {
         (view.node, view.place, view.problems) = (self.node, self.place, self.problems);
         let rules = &mut view.rules;
         rules.synced = self.synced;
-        (rules.services, rules.endpoints, rules.objects) = (self.services, self.endpoints, self.objects);
+        (rules.services, rules.objects) = (self.services, self.objects);
+        rules.endpoints = self.endpoints.unwrap_or(rules.endpoints);
     }
 }
 

@@ -38,6 +38,10 @@ impl StatusView {
         let since = format!("since {} ({})", self.started, duration(self.uptime_seconds));
         all.push(("running", Tone::Strong, since));
         all.extend(self.of_rules());
+        all.extend(self.connection_table.map(|table| {
+            let tone = if table.is_almost_full() { Tone::Bad } else { Tone::Strong };
+            ("connections", tone, table.words())
+        }));
         all.push(match &self.api {
             Some(api) => of_api(api),
             None => ("objects", Tone::Strong, "from manifests".into()),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::board::State;
+use crate::connection_table::ConnectionTable;
 use crate::dns::DnsSummary;
 
 /// How the agent on a node is doing.
@@ -33,6 +34,9 @@ pub(crate) struct StatusView {
     pub(crate) node_eligible: bool,
     /// Its rules.
     pub(crate) rules: RulesStatus,
+    /// The kernel's table of connections; null while there is none.
+    #[serde(default)]
+    pub(crate) connection_table: Option<ConnectionTable>,
     /// What cannot be honoured.
     pub(crate) problems: ProblemsView,
     /// The API server; null where the objects come from manifests.

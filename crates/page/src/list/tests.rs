@@ -127,3 +127,15 @@ fn a_row_says_where_a_service_is() {
     let long = Search::new(Some("x".repeat(5_000)), None, None);
     assert_eq!(long.query.len(), MAX_QUERY);
 }
+
+#[test]
+fn endpoints_are_counted_as_they_come_and_go() {
+    let mut catalogue = catalogue(10);
+    assert_eq!(catalogue.endpoints(), 20);
+    let mut changed = entry(3);
+    changed.slices = Arc::default();
+    catalogue.set(changed.service.name.clone(), Some(changed));
+    catalogue.set(entry(4).service.name.clone(), None);
+    catalogue.set(entry(44).service.name.clone(), None);
+    assert_eq!((catalogue.len(), catalogue.endpoints()), (9, 16));
+}
