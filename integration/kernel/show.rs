@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("status_tells_the_state_in_one_screen", status),
     Test::new("status_before_the_first_sync_is_not_healthy", status_before_the_first_sync),
     Test::new("render_lists_the_objects_of_each_service", render),
+    Test::new("the_page_says_what_explain_says", page),
 ];
 
 /// Packets to every kind of destination: source, destination.
@@ -259,6 +260,68 @@ fn render() -> Result<()> {
         ensure!(live["kernel"]["objects"] == ours["objects"], "{live:#} is not {ours:#}");
         Ok(())
     })
+}
+
+/// Front, list and Services in each form; where a Service's page sends a packet, `explain` does.
+fn page() -> Result<()> {
+    Plan::new(RICH)?.hosts(&[POD])?.start()?.play(|stage| {
+        let list = json_page(stage, "/debug/rules?q=10.96.0&format=json")?;
+        conforms("services", &list)?;
+        ensure!(list["list"]["matched"] == 4 && list["overview"]["synced"] == true, "{list:#}");
+        let place = list["overview"]["place"].as_str().unwrap_or("?").to_owned();
+        for path in ["/debug/rules?q=ns", "/debug/rules/ns/plain", "/debug/rules/ns/local"] {
+            let join = if path.contains('?') { '&' } else { '?' };
+            let html = stage.page(&format!("{path}{join}format=html"))?;
+            ensure!(html.starts_with("<!DOCTYPE html>") && html.contains(&place), "{path}: {html}");
+            let text = stage.page(&format!("{path}{join}format=text"))?;
+            ensure!(text.contains(&place) && text.contains("10.96.0."), "{path}: {text}");
+        }
+        for (from, to) in PACKETS {
+            agrees(stage, from, to).with_context(|| format!("{from} to {to}"))?;
+        }
+        Ok(())
+    })
+}
+
+fn agrees(stage: &Stage, from: &str, to: &str) -> Result<()> {
+    let told = success(stage, &["explain", "--live", "--from", from, "--to", to, "-o", "json"])?;
+    // What is no Service's, or is kept out, has no page that says where it goes.
+    let Some(name) = told["service"].as_str().filter(|_| told["excluded"] != json!([])) else {
+        return Ok(());
+    };
+    let name = name.split(':').next().unwrap_or(name);
+    let page = json_page(stage, &format!("/debug/rules/{name}?format=json&diff=1"))?;
+    conforms("service", &page)?;
+    ensure!(page["difference"]["total"] == 0 && page["difference"]["error"].is_null(), "{page:#}");
+    let objects = page["rules"]["objects"].as_u64().unwrap_or(0);
+    ensure!(objects == told["kernel"]["objects"].as_array().map_or(0, Vec::len) as u64, "{objects} objects");
+    let (address, protocol) = to.split_once('/').context("a protocol")?;
+    let number = address.rsplit(':').next();
+    let is_its = |at: &Value| {
+        at["address"] == address || (at["kind"] == "nodePort" && at["address"].as_str() == number)
+    };
+    let ports = page["ports"].as_array().context("ports")?;
+    let found = ports.iter().filter(|port| port["protocol"] == protocol).find_map(|port| {
+        let at = port["frontends"].as_array()?.iter().find(|at| is_its(at))?;
+        Some((port, at["kind"] == "clusterIP"))
+    });
+    let (port, internal) = found.with_context(|| format!("no frontend in {page:#}"))?;
+    let way = if internal { &port["internal"] } else { &port["external"] };
+    ensure!(way["verdict"] == told["verdict"], "{way:#} is not {told:#}");
+    let shares = way["shares"].as_array().into_iter().flatten().map(|share| share["endpoint"].clone());
+    ensure!(told["endpoints"] == Value::Array(shares.collect()), "{way:#} is not {told:#}");
+    let by_scheduler = told["reason"].as_str().is_some_and(|reason| reason.contains("scheduler"));
+    let chosen = way["chosen"].as_str().unwrap_or_default();
+    ensure!(
+        chosen.contains("scheduler") == by_scheduler || told["endpoints"] == json!([]),
+        "{chosen} {told:#}"
+    );
+    Ok(())
+}
+
+fn json_page(stage: &Stage, path: &str) -> Result<Value> {
+    let text = stage.page(path)?;
+    serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))
 }
 
 /// The arguments of a command that reads the manifests of this stage, with the flags that say what Services mean.

@@ -120,6 +120,7 @@ impl DebugPages {
             values,
             text: &answer.body,
             failed: answer.status != 200,
+            columns: [FLOWS, TOP].contains(&text.path),
             live: text.live,
         };
         let listing = &self.board.listing;

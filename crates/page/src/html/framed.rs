@@ -29,6 +29,8 @@ pub struct Framed<'a> {
     pub text: &'a str,
     /// The text says why there is no answer.
     pub failed: bool,
+    /// The text has columns: its lines are not broken.
+    pub columns: bool,
     /// The text is cheap to make: it is asked for again and again while the page is open.
     pub live: bool,
 }
@@ -85,7 +87,7 @@ fn text(page: &Framed<'_>, is_service: impl FnMut(&str, &str) -> bool) -> Markup
     html! {
         @if page.failed { ul.notes { li.bad { (linked(shown.trim_end(), is_service)) } } }
         @else if !shown.is_empty() {
-            pre.tall tabindex="0" role="region" aria-label=(page.title) { (linked(shown, is_service)) }
+            pre.tall.wrapped[!page.columns] tabindex="0" role="region" aria-label=(page.title) { (linked(shown, is_service)) }
         }
         @if cut { p.soft { "The text is cut; " code { "format=text" } " has all." } }
     }

@@ -109,6 +109,7 @@ fn evil_text() -> String {
         values: &values,
         text: EVIL,
         failed: false,
+        columns: false,
         live: true,
     };
     framed(&page, EVIL, &[], "1", |_, _| true)

@@ -172,7 +172,9 @@ fn same(line: &Line, from: &Box, to: &Box) -> bool {
 /// What a packet meets, in the words of each mode.
 fn stages(mode: &str) -> [&'static str; 4] {
     match mode {
-        "iptables" => ["Found in the trees", "Chain FW", "Chain SVC, SVE or SVN", "DNAT to"],
+        "iptables" => {
+            ["Found in the trees", "Chain FW", "Chain SVC, or EXT, then SVC, SVE or SVN", "DNAT to"]
+        }
         "ipvs" => ["Virtual servers", "Tables towpath-ipvs", "IPVS scheduler", "Real servers"],
         _ => ["Found in the maps", "Chain firewall", "Chain pick", "dnat to"],
     }
