@@ -20,7 +20,7 @@ fn named(page: &str) -> BTreeSet<&str> {
 #[test]
 fn each_section_has_its_test_and_each_test_its_section() {
     let page = text("docs/operations.md");
-    let sources = ["operations.rs", "operations/choice.rs", "operations/state.rs"];
+    let sources = ["operations.rs", "operations/choice.rs", "operations/path.rs", "operations/state.rs"];
     let code: String = sources.iter().map(|file| text(&format!("integration/kernel/{file}"))).collect();
     let told = code.split("Test::new(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(named(&page), told);

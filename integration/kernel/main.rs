@@ -154,6 +154,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("shadow", shadow::TESTS),
     ("operations", operations::TESTS),
     ("operations", operations::choice::TESTS),
+    ("operations", operations::path::TESTS),
     ("operations", operations::state::TESTS),
     ("dns-node", dns::TESTS),
     ("dns-node", dns::falls::TESTS),

@@ -1,6 +1,7 @@
 //! The situations of docs/operations.md: each is made with real packets, and the commands of the page must name its cause.
 
 pub(crate) mod choice;
+pub(crate) mod path;
 pub(crate) mod state;
 
 use std::net::IpAddr;
