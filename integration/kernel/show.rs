@@ -327,13 +327,20 @@ fn json_page(stage: &Stage, path: &str) -> Result<Value> {
 /// The arguments of a command that reads the manifests of this stage, with the flags that say what Services mean.
 fn offline(stage: &Stage, args: &[&str]) -> Result<Vec<String>> {
     let directory = stage.directory().to_str().context("the directory's name")?;
-    let addresses: Vec<String> = stage.scene.node_ips.iter().map(ToString::to_string).collect();
-    let addresses = addresses.join(",");
+    let addresses = addresses(stage)?.join(",");
     let own = ["--manifests", directory, "--node", NODE_NAME, "--node-addresses", &addresses];
     let meaning = stage.flags().iter().map(String::as_str);
     // The variant is no flag of these commands: they find the one that is there.
     let meaning = meaning.filter(|flag| !["--iptables-variant", "legacy", "nft"].contains(flag));
     Ok(args.iter().copied().chain(own).chain(meaning).map(str::to_owned).collect())
+}
+
+/// All that the node has, beside those of the scene: in mode ipvs each is a frontend of every nodePort.
+fn addresses(stage: &Stage) -> Result<Vec<String>> {
+    let links: Value = serde_json::from_str(&stage.node().command("ip", &["-json", "address", "show"])?)?;
+    let links = links.as_array().context("a list of links")?;
+    let each = links.iter().flat_map(|link| link["addr_info"].as_array().into_iter().flatten());
+    Ok(each.filter_map(|address| address["local"].as_str().map(str::to_owned)).collect())
 }
 
 fn as_text(args: &[String]) -> Vec<&str> {
