@@ -92,3 +92,8 @@ pub(crate) fn is_ipvs() -> bool {
 pub(crate) fn current() -> Option<&'static Backend> {
     CURRENT.get()
 }
+
+/// Whether the test has mode iptables, with either variant.
+pub(crate) fn is_iptables() -> bool {
+    current().is_some_and(|backend| backend.mode == Mode::Iptables)
+}

@@ -4,6 +4,7 @@ pub(crate) mod affinity;
 pub(crate) mod filter;
 pub(crate) mod loading;
 pub(crate) mod localhost;
+pub(crate) mod sly;
 pub(crate) mod tamper;
 
 use anyhow::{Context, Result, ensure};

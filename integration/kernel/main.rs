@@ -179,7 +179,12 @@ const IN_IPTABLES: &[(&str, &[Test])] = &[
     ("iptables", iptables::loading::TESTS),
     ("iptables", iptables::localhost::TESTS),
     ("iptables", iptables::tamper::TESTS),
+    ("iptables", iptables::sly::TESTS),
 ];
+
+/// Stories of one variant only.
+const IN_LEGACY: &[(&str, &[Test])] = &[("iptables", iptables::sly::WITH_LOCK)];
+const IN_NFT: &[(&str, &[Test])] = &[("iptables", iptables::sly::BY_NFT)];
 
 /// Stories that are played in mode ipvs only.
 const IN_IPVS: &[(&str, &[Test])] = &[
@@ -242,6 +247,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("configuration", configuration::TESTS),
     ("bad-input", bad_input::TESTS),
     ("show", show::TESTS),
+    ("show", show::tampered::TESTS),
     ("duties", duties::TESTS),
     ("connections", connections::TESTS),
     ("kubeadm", kubeadm::TESTS),
@@ -267,6 +273,8 @@ fn main() -> Result<ExitCode> {
     }
     for backend in IPTABLES {
         trials.extend(backend_trials(backend, IN_IPTABLES, ALSO_IN_IPTABLES, &obstacle));
+        let own = if backend.name == backend::LEGACY.name { IN_LEGACY } else { IN_NFT };
+        trials.extend(backend_trials(backend, own, &[], &obstacle));
     }
     trials.extend(backend_trials(&IPVS, IN_IPVS, ALSO_IN_IPVS, &obstacle));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())

@@ -1,9 +1,9 @@
 //! The rules that the agent wants, compared with what the kernel has, for pages and `towpath diff`.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dataplane::ApplyError;
 use model::NamespacedName;
@@ -15,6 +15,8 @@ use crate::rules_view::Difference;
 const WAITING: usize = 2;
 /// Comparisons take at most one in this many parts of one processor's time: after each, the next one waits.
 const SHARE: u32 = 4;
+/// Copies of everything take at most one in this many parts of the sync thread's time, as those of other pages do.
+const COPIES: u32 = 50;
 /// What differs is looked at so often, all together: only what always differs is no change that was under way.
 const LOOKS: usize = 3;
 
@@ -31,6 +33,8 @@ pub(crate) struct Compared {
     pub(crate) shared: Vec<Difference>,
     /// All that the agent knows is programmed.
     pub(crate) synced: bool,
+    /// How long the sync thread was asked.
+    pub(crate) asked: Duration,
 }
 
 /// What is compared.
@@ -64,12 +68,15 @@ pub(crate) struct Comparer {
     waiting: AtomicUsize,
     /// Nothing is compared before this moment.
     next: Mutex<Instant>,
+    /// Nothing is copied whole before this moment.
+    next_whole: Mutex<Instant>,
 }
 
 impl Comparer {
     /// Of what this asker's thread wants.
     pub(crate) fn new(asker: Arc<Asker>) -> Self {
-        Self { asker, waiting: AtomicUsize::new(0), next: Mutex::new(Instant::now()) }
+        let [next, next_whole] = [Instant::now(); 2].map(Mutex::new);
+        Self { asker, waiting: AtomicUsize::new(0), next, next_whole }
     }
 
     /// Compares. The kernel is read by a socket of its own, on this thread.
@@ -84,11 +91,18 @@ impl Comparer {
     }
 
     fn in_turn(&self, of: &Subject) -> Result<Compared, CannotCompare> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = matches!(of, Subject::All).then(|| lock(&self.next_whole));
+        if let Some(whole) = &whole {
+            thread::sleep(whole.saturating_duration_since(Instant::now()));
+        }
+        let mut next = lock(&self.next);
         thread::sleep(next.saturating_duration_since(Instant::now()));
         let started = Instant::now();
         let result = self.looks(of);
         *next = Instant::now() + started.elapsed() * (SHARE - 1);
+        if let (Some(whole), Ok(found)) = (&mut whole, &result) {
+            **whole = Instant::now() + found.asked * (COPIES - 1);
+        }
         result
     }
 
@@ -99,8 +113,9 @@ impl Comparer {
             if found.differences.is_empty() && found.shared.is_empty() {
                 break;
             }
-            let (own, shared) = (found.differences, found.shared);
+            let Compared { differences: own, shared, asked, .. } = found;
             found = self.look(of)?;
+            found.asked += asked;
             found.differences.retain(|difference| own.binary_search(difference).is_ok());
             found.shared.retain(|difference| shared.binary_search(difference).is_ok());
         }
@@ -113,16 +128,22 @@ impl Comparer {
             Subject::Service(name) | Subject::Way(name) => Some(name.clone()),
         };
         let names = name.as_ref().map(|name| vec![name.clone()]);
-        let (mut rules, synced) =
-            self.asker.ask(move |seen| (seen.engine.rules(names.as_deref()), seen.synced))?;
+        let (mut rules, synced, asked) = self.asker.ask(move |seen| {
+            let started = Instant::now();
+            (seen.engine.rules(names.as_deref()), seen.synced, started.elapsed())
+        })?;
         let (differences, shared) = match of {
             Subject::Way(_) => rules.differences_on_the_way()?,
             Subject::All | Subject::Service(_) => (rules.differences()?, Vec::new()),
         };
         let lines = if name.is_some() { rules.lines() } else { Vec::new() };
-        let compared = Compared { objects: rules.len(), lines, differences, shared, synced };
+        let compared = Compared { objects: rules.len(), lines, differences, shared, synced, asked };
         drop(rules);
         netlink::give_back_memory();
         Ok(compared)
     }
+}
+
+fn lock(next: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    next.lock().unwrap_or_else(PoisonError::into_inner)
 }

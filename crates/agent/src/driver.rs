@@ -60,6 +60,8 @@ pub(crate) trait Driver: Send {
     fn tend(&mut self) -> Result<Option<Duration>, ApplyError>;
     /// As [`dataplane::Operate::touched_by_others`].
     fn touched_by_others(&mut self) -> bool;
+    /// As [`dataplane::Operate::settings_set_again`].
+    fn settings_set_again(&mut self) -> Vec<String>;
     /// As [`dataplane::Operate::end_drain`].
     fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]);
     /// As [`dataplane::Operate::touched_by`].
@@ -163,6 +165,10 @@ impl<D: Plane> Driver for Held<D> {
 
     fn touched_by_others(&mut self) -> bool {
         self.engine.dataplane_mut().touched_by_others()
+    }
+
+    fn settings_set_again(&mut self) -> Vec<String> {
+        self.engine.dataplane_mut().settings_set_again()
     }
 
     fn end_drain(&mut self, who: &Leaver, frontends: &[FrontendKey]) {

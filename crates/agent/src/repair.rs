@@ -1,9 +1,13 @@
 //! What others had changed and was put right: what is told of it, and how often.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use dataplane::Summary;
+
+use crate::board::Board;
+use crate::events::Events;
 
 /// Lines of the difference in the log.
 const LINES: usize = 10;
@@ -100,7 +104,7 @@ pub(crate) struct Telling {
 
 impl Telling {
     /// The Event's message for this repair; `None`: too soon after the last one.
-    pub(crate) fn message(&mut self, repair: &Repair, now: Instant) -> Option<String> {
+    pub(crate) fn message(&mut self, repair: &impl fmt::Display, now: Instant) -> Option<String> {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < EVENT_EVERY) {
             self.untold += 1;
             return None;
@@ -110,6 +114,32 @@ impl Telling {
         let before =
             if untold == 0 { String::new() } else { format!("; {untold} repairs before it got no Event") };
         Some(format!("{repair}{before}"))
+    }
+}
+
+/// Counts repairs beside those of the rules, and posts Events of them.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    of: &'static str,
+    board: Arc<Board>,
+    events: Events,
+    telling: Telling,
+}
+
+impl Reporter {
+    /// `of`: as [`crate::metrics::RepairedLabel`] has it.
+    pub(crate) fn new(of: &'static str, board: Arc<Board>, events: Events) -> Self {
+        Self { of, board, events, telling: Telling::default() }
+    }
+
+    /// Others had changed this, and it is as it should be again.
+    pub(crate) fn repaired(&mut self, what: &str, by: Option<&str>) {
+        self.board.metrics.count_repair(self.of);
+        let by = by.unwrap_or("another program");
+        let message = format!("{by} had changed what towpath keeps on this node: {what}; repaired");
+        if let Some(message) = self.telling.message(&message, Instant::now()) {
+            self.events.repaired(message);
+        }
     }
 }
 

@@ -28,9 +28,11 @@ use crate::driver::Driver;
 use crate::events::Events;
 use crate::janitor::Janitor;
 use crate::logging::Log;
+use crate::metrics::RepairedLabel;
 use crate::opened::Opened;
 use crate::options::{late, proxy_config, warnings};
 use crate::reload::{Apply, Reload};
+use crate::repair::Reporter;
 use crate::self_probe::{Canary, Prober, Shared};
 use crate::serve::{HealthOwner, Listeners, until_stopped};
 use crate::source::Objects;
@@ -139,7 +141,8 @@ impl Agent {
         let janitor = Janitor::start(Arc::clone(&board), &settings)?;
         let sync = SyncLoop::new(engine, janitor, conntrack_socket(), Arc::clone(&board), inbox, followers);
         let sync = thread::Builder::new().name("sync".into()).spawn(move || sync.run())?;
-        let keeper = keep_dns(prepared);
+        let of_dns = Reporter::new(RepairedLabel::DNS, Arc::clone(&board), events.clone());
+        let keeper = keep_dns(prepared, of_dns);
         let (stopper, stop) = stop_pair()?;
         let prober = || Prober {
             settings: probe.clone(),
@@ -214,8 +217,8 @@ impl Agent {
 }
 
 /// Has DNS work; where it is off or cannot, what an earlier run has left of it goes.
-fn keep_dns(prepared: Option<Prepared>) -> Option<JoinHandle<()>> {
-    match prepared.map(|prepared| prepared.start()) {
+fn keep_dns(prepared: Option<Prepared>, reporter: Reporter) -> Option<JoinHandle<()>> {
+    match prepared.map(|prepared| prepared.start(reporter)) {
         Some(Ok(thread)) => return Some(thread),
         Some(Err(error)) => tracing::error!("DNS is not served until towpath is started anew: {error:#}"),
         None => {}

@@ -27,11 +27,12 @@ use crate::events::Events;
 use crate::flows;
 use crate::janitor::Janitor;
 use crate::local_book::{HealthNews, LocalBook};
+use crate::metrics::RepairedLabel;
 use crate::metrics::{FamilyLabel, now_seconds};
 use crate::modes::Place;
 use crate::opened::Opened;
 use crate::options::proxy_config;
-use crate::repair::{Logging, Telling};
+use crate::repair::{Logging, Reporter, Telling};
 use crate::self_probe::Canary;
 use crate::switch::Switch;
 use guard::Foreign;
@@ -94,6 +95,8 @@ pub(crate) struct SyncLoop {
     share: Share,
     /// Which repairs get an Event.
     telling: Telling,
+    /// Tells of settings of the kernel that were set again.
+    of_settings: Reporter,
     /// What the log has said of the last failure, and when.
     told_failure: Option<(String, Instant)>,
     /// How much the log says of them.
@@ -156,6 +159,8 @@ impl SyncLoop {
         followers: Followers,
     ) -> Self {
         let now = Instant::now();
+        let of_settings =
+            Reporter::new(RepairedLabel::SETTINGS, Arc::clone(&board), followers.events.clone());
         Self {
             engine,
             switch: Switch::default(),
@@ -170,6 +175,7 @@ impl SyncLoop {
             tending: Tending::default(),
             share: Share::new(now),
             telling: Telling::default(),
+            of_settings,
             told_failure: None,
             logging: Logging::default(),
             next_waiting: None,
@@ -342,7 +348,7 @@ impl SyncLoop {
         self.take_drains(&mut report);
         if let Some(full) = &report.full {
             let foreign = self.foreign.take();
-            let drift = foreign.map_or(0, |foreign| self.note_repair(foreign, &full.drift, took));
+            let drift = self.note_repair(foreign, &full.drift, took);
             let news = report.writes > 0 || drift > 0 || !self.board.state().synced_once;
             if news {
                 tracing::info!(observed = full.observed, written = report.writes, ?took, "{COMPARED}");

@@ -83,6 +83,8 @@ pub struct Engine<D: Dataplane> {
     first: bool,
     /// The last plan did not reach the kernel, or not wholly: what differs now may be our own doing.
     failed: bool,
+    /// What others had changed when the comparison was made whose plan did not reach the kernel: to be reported with the one that does.
+    untold: Summary,
 }
 
 impl<D: Dataplane> Engine<D> {
@@ -116,6 +118,7 @@ impl<D: Dataplane> Engine<D> {
             full: true,
             first: true,
             failed: false,
+            untold: Summary::default(),
         }
     }
 
@@ -260,7 +263,8 @@ impl<D: Dataplane> Engine<D> {
         }
         let full = std::mem::replace(&mut self.full, true);
         let result = if full { self.sync_full(&mut report) } else { self.sync_touched(&mut report) };
-        (self.full, self.failed) = (result.is_err(), result.is_err());
+        self.full = result.is_err();
+        self.failed &= result.is_err();
         result?;
         report.flows = std::mem::take(&mut self.due);
         report.drains = std::mem::take(&mut self.drains);
@@ -302,7 +306,9 @@ impl<D: Dataplane> Engine<D> {
         let seed = if self.first { &observed } else { &FxHashMap::default() };
         self.touched.all |= self.first;
         // Before news of ours are taken in: what differs now, somebody else has done.
-        let drift = if self.first || self.failed { Summary::default() } else { self.drift(&observed) };
+        if !self.first && !self.failed {
+            self.untold = self.drift(&observed);
+        }
         let before = std::mem::take(&mut self.refused);
         self.refresh(seed);
         self.ledger.set_tracking(true);
@@ -313,12 +319,14 @@ impl<D: Dataplane> Engine<D> {
             self.drain_checks = self.drain.all();
         }
         let plan = self.ledger.diff(&observed);
-        report.full = Some(FullReport { observed: observed.len(), drift });
+        let found = observed.len();
         report.writes = plan.len();
         report.plan = self.summary(&plan);
         drop(observed);
+        self.failed |= !plan.is_empty();
         let refusals = if plan.is_empty() { Vec::new() } else { self.dataplane.apply(plan)? };
         self.note_refusals(refusals, &before);
+        report.full = Some(FullReport { observed: found, drift: std::mem::take(&mut self.untold) });
         self.first = false;
         Ok(())
     }
@@ -331,6 +339,7 @@ impl<D: Dataplane> Engine<D> {
         report.plan = self.summary(&plan);
         self.keep_untried(&before, &plan);
         if !plan.is_empty() {
+            self.failed = true;
             let refusals = self.dataplane.apply(plan)?;
             self.note_refusals(refusals, &before);
         }

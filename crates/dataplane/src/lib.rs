@@ -170,6 +170,12 @@ pub trait Operate: Dataplane {
         None
     }
 
+    /// Settings of the kernel beside our objects that others had changed and that were set again, since this was last asked: a
+    /// name each, as "net.ipv4.vs.conntrack". By default there are none.
+    fn settings_set_again(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether rules of ours are in force, of this program or of an earlier one.
     fn is_installed(&mut self) -> Result<bool, ApplyError>;
 

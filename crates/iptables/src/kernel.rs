@@ -1,16 +1,18 @@
 //! The tables of this network namespace: read, written and watched with the programs of one variant.
 
-use dataplane::{ApplyError, Refusal};
+use std::collections::BTreeSet;
+
+use dataplane::{ApplyError, Refusal, Step};
 use model::IpFamily;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use xtables::{RestoreError, ToolError, Tools, Variant};
 
 use crate::apply::Writer;
-use crate::names::{Place, Table};
-use crate::objects::{Key, Value};
+use crate::names::{ChainId, Hook, Place, Table};
+use crate::objects::{Entry, Key, Value};
 use crate::shadow::{KeyStep, Shadow};
 use crate::stuck::Stuck;
-use crate::watch::Watch;
+use crate::watch::{Watch, Written};
 use crate::{nft, observe, remove, unread};
 
 /// What it takes to read and write the tables.
@@ -25,13 +27,24 @@ pub struct Kernel {
     watch: Watch,
     probed: bool,
     reads_only: bool,
+    /// Tables that somebody had put out of force, and that are in force again since somebody asked.
+    woken: Vec<String>,
 }
 
 impl Kernel {
     /// Nothing is read yet.
     pub fn new(tools: Tools, families: Vec<IpFamily>) -> Self {
         let (watch, shadow) = (Watch::new(&tools), Shadow::default());
-        Self { tools, families, shadow, stuck: Stuck::default(), watch, probed: false, reads_only: false }
+        Self {
+            tools,
+            families,
+            shadow,
+            stuck: Stuck::default(),
+            watch,
+            probed: false,
+            reads_only: false,
+            woken: Vec::new(),
+        }
     }
 
     /// A second one that never writes.
@@ -72,6 +85,7 @@ impl Kernel {
         let (mut objects, mut unread) = (FxHashMap::default(), Vec::new());
         for family in self.families.clone() {
             for table in Table::ALL {
+                self.mind_dormant(family, table, &mut objects);
                 match self.tools.save_text(family, table.as_str()) {
                     Ok(saved) => observe::observe(family, table, &saved, &mut objects),
                     Err(ToolError::Incompatible { .. }) => {
@@ -85,6 +99,62 @@ impl Kernel {
         self.stuck.leave_out(&mut objects);
         self.shadow = Shadow::new(objects.iter(), unread);
         Ok(objects)
+    }
+
+    /// What it has of some chains, with what others have put in there. Only for a reader: it remembers nothing.
+    pub fn observe_some(&mut self, places: &FxHashSet<&Place>) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        let mut objects = FxHashMap::default();
+        for (family, table) in
+            places.iter().map(|place| (place.family, place.table())).collect::<BTreeSet<_>>()
+        {
+            let here = places.iter().filter(|place| (place.family, place.table()) == (family, table));
+            let names: FxHashSet<String> = here.map(|place| place.chain.to_string()).collect();
+            self.mind_dormant(family, table, &mut objects);
+            match self.tools.save_text(family, table.as_str()) {
+                Ok(saved) => {
+                    observe::observe_some(family, table, &saved, &|name| names.contains(name), &mut objects)
+                }
+                Err(ToolError::Incompatible { .. }) => self.observe_unread(family, table, &mut objects)?,
+                Err(error) => return Err(ApplyError::new("cannot read the tables")(error)),
+            }
+        }
+        self.stuck.leave_out(&mut objects);
+        Ok(objects)
+    }
+
+    /// Whether it never writes.
+    pub fn is_reader(&self) -> bool {
+        self.reads_only
+    }
+
+    /// A dormant table has all rules, and none is in force. It is woken; who only reads sees it as something strange between the
+    /// jumps.
+    fn mind_dormant(&mut self, family: IpFamily, table: Table, objects: &mut FxHashMap<Key, Value>) {
+        if self.variant() != Variant::Nft || !nft::is_dormant(family, table).unwrap_or(false) {
+            return;
+        }
+        let name = format!("the flag dormant of the table {} of {family}", table.as_str());
+        if self.reads_only {
+            let rule: Value = Value::from("(the table is dormant: nothing in it is in force)");
+            let hook = if table == Table::Nat { Hook::Prerouting } else { Hook::Forward };
+            let key = Key::new(family, ChainId::BuiltIn(table, hook), Entry::Stray(0, rule.clone()));
+            objects.insert(key, rule);
+            return;
+        }
+        match nft::wake(family, table) {
+            Ok(()) => {
+                tracing::warn!(
+                    "another program had set {name}, so that none of its rules was in force; it is taken away"
+                );
+                self.woken.push(name);
+            }
+            Err(error) => tracing::error!(%error, "cannot take away {name}: none of its rules is in force"),
+        }
+    }
+
+    /// Tables that were woken since this was last asked.
+    pub fn woken(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.woken)
     }
 
     fn observe_unread(
@@ -109,7 +179,7 @@ impl Kernel {
             let cut = unread::cut_jumps(&self.shadow, &mut steps);
             commits = cut.map_err(ApplyError::new("cannot write the jumps from built-in chains"))?;
         }
-        let places: Vec<Place> = steps.iter().map(|(key, _)| key.place.clone()).collect();
+        let mut written = written(&steps);
         let tools = &self.tools;
         let restore = |family: IpFamily, text: &str| tools.restore(family, text);
         let shadow = &mut self.shadow;
@@ -117,7 +187,13 @@ impl Kernel {
         let refusals = writer.apply(steps)?;
         let commits = (!writer.repeats).then_some(writer.commits);
         let stuck = writer.stuck;
-        self.watch.wrote(touched, commits, &places);
+        for one in written.iter_mut().filter(|one| one.place.chain.is_shared()) {
+            one.entries = Some(self.shadow.rules(&one.place).map_or(0, |rules| rules + 1));
+        }
+        if !refusals.is_empty() || !stuck.is_empty() {
+            written.iter_mut().for_each(|one| one.entries = None);
+        }
+        self.watch.wrote(touched, commits, &written);
         self.keep(stuck);
         Ok(refusals)
     }
@@ -157,6 +233,19 @@ impl Kernel {
     pub fn forget(&mut self) {
         (self.shadow, self.stuck) = (Shadow::default(), Stuck::default());
     }
+}
+
+/// The chains of a plan; what shared ones have is not known before it is applied.
+fn written(steps: &[KeyStep]) -> Vec<Written> {
+    let entries = |key: &Key, step: &Step<Value>| match step {
+        // A chain of ours has an end too.
+        Step::Create(new) | Step::Update { new, .. } => {
+            new.lines().count() + usize::from(key.entry != Entry::Jump)
+        }
+        Step::Delete(_) => 0,
+    };
+    let one = |(key, step): &KeyStep| Written { place: key.place.clone(), entries: Some(entries(key, step)) };
+    steps.iter().map(one).collect()
 }
 
 fn deletion(place: &Place) -> String {

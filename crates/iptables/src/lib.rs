@@ -47,7 +47,7 @@ pub use objects::{Entry, Key, Value};
 use dataplane::{ApplyError, Dataplane, Ground, Operate, Plan, Refusal};
 use model::{FrontendKey, IpFamily};
 use resolve::{LocalSource, NodePortScope, Route, localhost_nodeport_nets};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use xtables::{Tools, Variant};
 
 use crate::kernel::Kernel;
@@ -203,6 +203,17 @@ impl Operate for Iptables {
         text::ruleset(objects)
     }
 
+    /// The tables of these chains are read, whole; no tool of both variants reads less of them at less cost.
+    fn observe_some(&mut self, keys: &FxHashSet<Key>) -> Result<FxHashMap<Key, Value>, ApplyError> {
+        let places: FxHashSet<&Place> = keys.iter().map(|key| &key.place).collect();
+        let kernel = self.kernel()?;
+        let mut some = if kernel.is_reader() { kernel.observe_some(&places)? } else { self.observe()? };
+        some.retain(|key, _| {
+            keys.contains(key) || matches!(key.entry, Entry::Stray(..)) && places.contains(&key.place)
+        });
+        Ok(some)
+    }
+
     fn touched_by_others(&mut self) -> bool {
         let is_touched = self.kernel.as_mut().is_some_and(Kernel::is_touched);
         is_touched || self.loopback.is_closed_by_others()
@@ -210,6 +221,11 @@ impl Operate for Iptables {
 
     fn touched_by(&self) -> Option<String> {
         self.kernel.as_ref().and_then(Kernel::touched_by)
+    }
+
+    fn settings_set_again(&mut self) -> Vec<String> {
+        let woken = self.kernel.as_mut().map(Kernel::woken).unwrap_or_default();
+        self.loopback.set_again().into_iter().chain(woken).collect()
     }
 
     fn is_installed(&mut self) -> Result<bool, ApplyError> {

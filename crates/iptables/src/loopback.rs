@@ -11,6 +11,8 @@ pub struct Loopback {
     opened: bool,
     /// What the last attempt to have it at 1 came to.
     in_force: Option<bool>,
+    /// It was set to 1 again since somebody asked.
+    set_again: bool,
     /// Nothing is ever written.
     reads_only: bool,
 }
@@ -53,7 +55,9 @@ impl Loopback {
             );
         }
         self.opened |= self.was_off();
+        let closed = self.is_closed_by_others();
         let result = host::route_localnet(true);
+        self.set_again |= closed && result.is_ok();
         if let Err(error) = &result
             && self.in_force != Some(false)
         {
@@ -79,6 +83,11 @@ impl Loopback {
     /// It is no longer ours: somebody else needs it, or it was 1 before.
     pub fn leave(&mut self) {
         self.opened = false;
+    }
+
+    /// The setting's name, if it was set to 1 again since this was last asked.
+    pub fn set_again(&mut self) -> Option<String> {
+        std::mem::take(&mut self.set_again).then(|| "net.ipv4.conf.all.route_localnet".to_owned())
     }
 
     /// Whether somebody else has set it to 0 while it is needed. Reads one file.

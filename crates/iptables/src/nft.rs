@@ -24,6 +24,20 @@ pub fn look(family: IpFamily, table: Table) -> Result<Look, NetlinkError> {
     Ok(Look { chains, jumps })
 }
 
+/// Whether a table has the flag that takes its chains out of force. No tool of iptables sets it, shows it or minds it.
+pub fn is_dormant(family: IpFamily, table: Table) -> Result<bool, NetlinkError> {
+    let flags = nft::table(&mut open()?, kernel_family(family), table.as_str())?;
+    Ok(flags.is_some_and(nft::TableFlags::is_dormant))
+}
+
+/// Takes that flag away.
+pub fn wake(family: IpFamily, table: Table) -> Result<(), NetlinkError> {
+    let mut socket = open()?;
+    let mut transaction = Transaction::new(&mut socket, kernel_family(family), table.as_str(), None);
+    transaction.add_table();
+    transaction.commit(&mut socket)
+}
+
 /// Names of chains of ours, and of all others.
 pub fn chains(family: IpFamily, table: Table) -> Result<(Vec<String>, Vec<String>), NetlinkError> {
     let mut socket = open()?;

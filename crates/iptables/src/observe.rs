@@ -18,11 +18,22 @@ use crate::objects::{Entry, Key, Value};
 /// Takes in one table, as `iptables-save` prints it. The text may be long: only rules of shared chains are split into
 /// words, all others stay as they are.
 pub fn observe(family: IpFamily, table: Table, text: &str, out: &mut FxHashMap<Key, Value>) {
+    observe_some(family, table, text, &|_| true, out);
+}
+
+/// The same of those chains of ours that `wanted` names, and of the jumps to any.
+pub fn observe_some(
+    family: IpFamily,
+    table: Table,
+    text: &str,
+    wanted: &dyn Fn(&str) -> bool,
+    out: &mut FxHashMap<Key, Value>,
+) {
     let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
     for line in text.lines() {
         if let Some(chain) = line.strip_prefix(':') {
             let name = chain.split(' ').next().unwrap_or_default();
-            if name.starts_with(PREFIX) {
+            if name.starts_with(PREFIX) && wanted(name) {
                 seen.entry(name).or_insert_with(|| Seen::new(family, ChainId::parse(table, name)));
             }
         } else if let Some((name, rule)) = line.strip_prefix("-A ").and_then(|rest| rest.split_once(' ')) {

@@ -65,6 +65,12 @@ impl Shadow {
         self.unread.contains(&(family, table))
     }
 
+    /// Rules of a shared chain; `None`: there is no such chain.
+    pub fn rules(&self, place: &Place) -> Option<usize> {
+        let rules = self.chains.get(place)?;
+        Some(rules.values().map(|rule| rule.lines().count()).sum())
+    }
+
     /// Whether every table could be read.
     pub fn is_read(&self) -> bool {
         self.unread.is_empty()

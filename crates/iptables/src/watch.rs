@@ -12,6 +12,16 @@ use crate::names::Place;
 use generation::Generation;
 use legacy::Legacy;
 
+/// A chain that a plan of ours wrote to.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The chain.
+    pub place: Place,
+    /// What the kernel counts of it now: its rules and its end; of a built-in chain the rules that lead to chains of ours. 0: it is
+    /// gone. `None`: not known.
+    pub entries: Option<usize>,
+}
+
 /// Remembers how the tables looked when we last knew what is in them.
 #[derive(Debug)]
 pub enum Watch {
@@ -91,9 +101,9 @@ impl Watch {
     /// Called after a plan of ours that wrote to these chains, in so many `commits` (`None`: unknown, since something was
     /// refused), and that was begun in the state that [`Watch::is_touched_now`] told of. If anything does not fit, somebody
     /// else was there too, and what is known stays old.
-    pub fn wrote(&mut self, touched_before: bool, commits: Option<u32>, places: &[Place]) {
+    pub fn wrote(&mut self, touched_before: bool, commits: Option<u32>, written: &[Written]) {
         match self {
-            Watch::Legacy(legacy) => legacy.wrote(touched_before, places),
+            Watch::Legacy(legacy) => legacy.wrote(touched_before, written),
             Watch::Nft(generation) => generation.wrote(commits),
         }
     }

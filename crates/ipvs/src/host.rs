@@ -37,6 +37,8 @@ pub struct Host {
     strict_arp: bool,
     /// Those that cannot be written.
     lacking: BTreeSet<&'static str>,
+    /// Those that were set again since somebody asked.
+    set_again: BTreeSet<&'static str>,
 }
 
 impl Host {
@@ -67,30 +69,41 @@ impl Host {
         }
         self.looked = Some(Instant::now());
         for (name, value, without) in wanted(self.strict_arp) {
-            if !self.lacking.contains(name) && !keep_one(name, value, without) {
-                self.lacking.insert(name);
+            if self.lacking.contains(name) {
+                continue;
+            }
+            match keep_one(name, value, without) {
+                Some(true) => _ = self.set_again.insert(name),
+                Some(false) => {}
+                None => _ = self.lacking.insert(name),
             }
         }
     }
+
+    /// Those that were set again since this was last asked.
+    pub fn set_again(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.set_again).into_iter().map(dotted).collect()
+    }
 }
 
-/// False: it cannot be written.
-fn keep_one(name: &str, value: &str, without: &str) -> bool {
+/// Whether it had to be written; `None`: it cannot be.
+fn keep_one(name: &str, value: &str, without: &str) -> Option<bool> {
     let name_told = dotted(name);
     match set(name, value) {
-        Ok(true) => {
-            tracing::warn!(
-                value,
-                "another program had changed {name_told}, so that {without}; it is set again"
-            );
+        Ok(again) => {
+            if again {
+                tracing::warn!(
+                    value,
+                    "another program had changed {name_told}, so that {without}; it is set again"
+                );
+            }
+            Some(again)
         }
-        Ok(false) => {}
         Err(error) => {
             tracing::warn!(%error, "another program may have changed {name_told}, so {without}; it cannot be set again");
-            return false;
+            None
         }
     }
-    true
 }
 
 fn wanted(strict_arp: bool) -> impl Iterator<Item = Setting> {

@@ -75,6 +75,10 @@ impl Operate for Ipvs {
         self.rules.touched_by()
     }
 
+    fn settings_set_again(&mut self) -> Vec<String> {
+        self.host.set_again()
+    }
+
     fn is_installed(&mut self) -> Result<bool, ApplyError> {
         let rules = self.rules.is_installed()?;
         Ok(rules || !self.own_routes()?.is_empty())

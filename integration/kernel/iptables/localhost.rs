@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("route_localnet_is_set_back_by_cleanup", set_back_by_cleanup),
     Test::new("route_localnet_is_set_back_by_another_mode", set_back_by_another_mode),
     Test::new("route_localnet_that_was_on_stays_on", was_on),
+    Test::new("route_localnet_that_others_close_is_opened_again", closed_by_others),
 ];
 
 const ROUTE_LOCALNET: &str = "ipv4/conf/all/route_localnet";
@@ -150,5 +151,26 @@ fn was_on() -> Result<()> {
         let output = stage.run_program(&["cleanup"])?;
         ensure!(output.status.success() && route_localnet(stage)? == "1", "it was on before");
         Ok(())
+    })
+}
+
+/// It is a repair like any other: counted, and told.
+fn closed_by_others() -> Result<()> {
+    let mut stage = stage(&[])?;
+    stage.start()?;
+    stage.play(|stage| {
+        stage.reach(LOCALHOST, "127.0.0.1:30010", Tcp)?;
+        stage.node().set_sysctls(&[(ROUTE_LOCALNET, "0")])?;
+        stage.soon("the setting", |stage| {
+            ensure!(route_localnet(stage)? == "1", "it is still closed");
+            let counted = stage.metric("towpath_repairs_total{of=\"settings\"}")?;
+            ensure!(counted == 1.0, "{counted} repairs of settings are counted");
+            ensure!(
+                stage.log()?.contains("another program has set net.ipv4.conf.all.route_localnet"),
+                "no word"
+            );
+            Ok(())
+        })?;
+        stage.reach(LOCALHOST, "127.0.0.1:30010", Tcp).map(drop)
     })
 }

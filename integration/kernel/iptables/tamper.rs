@@ -51,7 +51,7 @@ const DEADLINE: Duration = Duration::from_secs(6);
 const REPAIRED: &str = "towpath_drift_repaired_total";
 
 /// The chain that the first frontend leads to.
-fn chain_of_service(ours: &Rules) -> Result<String> {
+pub(crate) fn chain_of_service(ours: &Rules) -> Result<String> {
     let rules =
         ours.0.iter().filter(|((family, ..), _)| *family == IpFamily::V4).flat_map(|(_, rules)| rules);
     let mut leads =
@@ -144,6 +144,6 @@ fn others_change() -> Result<()> {
     })
 }
 
-fn full_syncs(stage: &Stage) -> Result<f64> {
+pub(super) fn full_syncs(stage: &Stage) -> Result<f64> {
     stage.metric("kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"}")
 }

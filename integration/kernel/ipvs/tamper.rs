@@ -124,6 +124,11 @@ fn settings() -> Result<()> {
                 Ok(())
             })?;
         }
+        stage.soon("a count of them", |stage| {
+            let counted = stage.metric("towpath_repairs_total{of=\"settings\"}")?;
+            ensure!(counted >= 1.0, "no repair of settings is counted");
+            Ok(())
+        })?;
         stage.reaches(POD, VIP, Tcp, &ENDPOINTS)
     })
 }

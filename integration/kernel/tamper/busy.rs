@@ -98,7 +98,7 @@ fn told() -> Result<()> {
             }
             Ok(())
         })?;
-        ensure!(stage.metric("towpath_repairs_total")? == 1.0);
+        ensure!(stage.metric("towpath_repairs_total{of=\"rules\"}")? == 1.0);
         for done in ["deleted", "changed", "added"] {
             let count = stage.metric(&format!("towpath_repaired_objects_total{{done=\"{done}\"}}"))?;
             ensure!(count == 1.0, "{count} {done}");

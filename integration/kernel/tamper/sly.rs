@@ -160,7 +160,7 @@ fn again_and_again() -> Result<()> {
         }
         stage.soon("the last repair", |stage| stage.reach(POD, "10.96.0.10:80", Tcp).map(drop))?;
         stage.progress()?;
-        let repairs = stage.metric("towpath_repairs_total")?;
+        let repairs = stage.metric("towpath_repairs_total{of=\"rules\"}")?;
         ensure!(repairs > 20.0, "{repairs} repairs");
         let log = stage.log()?;
         let count = |words: &str| log.lines().filter(|line| line.contains(words)).count();
@@ -194,6 +194,12 @@ fn owned() -> Result<()> {
         owner.wait()?;
         // The kernel tells nobody that the table goes, so that is found at the next try.
         stage.soon("the table", |stage| stage.reach(POD, "10.96.0.10:80", Tcp).map(drop))?;
+        // What was found before the repair failed is told with the one that succeeds.
+        stage.soon("a word of the repair", |stage| {
+            let repairs = stage.metric("towpath_repairs_total{of=\"rules\"}")?;
+            ensure!(repairs == 1.0, "{repairs} repairs");
+            Ok(())
+        })?;
         stage.progress().map(drop)
     })
 }

@@ -32,7 +32,8 @@ impl DebugPages {
         match self.comparer.compare(&service.clone().map_or(Subject::All, Subject::Service)) {
             Ok(found) => {
                 let view = DiffView::new(node, mode, service.as_ref(), found);
-                in_form(request, || view.json(), || view.text())
+                let page = in_form(request, || view.json(), || view.text());
+                Page { held: Some(self.large.body()), ..page }
             }
             Err(error) => Page::text(503, format!("{error}\n")),
         }

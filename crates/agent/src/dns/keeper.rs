@@ -17,6 +17,7 @@ use super::http::Endpoints;
 use super::needs::lacking;
 use super::node::{Dns, State, lock, origin};
 use super::{is_stale, is_synced};
+use crate::repair::Reporter;
 
 /// How often the node is compared with what it should be, and what failed is tried again.
 const LOOK: Duration = Duration::from_secs(5);
@@ -42,16 +43,17 @@ pub(super) struct Keeper {
     since: Instant,
     /// Others may have changed the node since it was looked at.
     touched: bool,
+    reporter: Reporter,
 }
 
 impl Keeper {
-    pub(super) fn new(dns: Arc<Dns>, files: Followed) -> Result<Self> {
+    pub(super) fn new(dns: Arc<Dns>, files: Followed, reporter: Reporter) -> Result<Self> {
         let endpoints = Endpoints::start(Arc::clone(&dns.server))?;
         let origin = origin(&dns.settings);
         let (node, prober) = (DnsNode::open()?, Prober::start(&probe(&dns.settings.cluster_domain)?)?);
         let (config, configured, since) = (Config::default(), false, Instant::now());
         let touched = false;
-        Ok(Self { dns, files, endpoints, origin, config, configured, node, prober, since, touched })
+        Ok(Self { dns, files, endpoints, origin, config, configured, node, prober, since, touched, reporter })
     }
 
     /// Works until told to end.
@@ -128,7 +130,7 @@ impl Keeper {
         let (touched, by) = (std::mem::take(&mut self.touched), self.node.touched_by());
         let unchanged = lock(&self.dns.state).wanted == wanted;
         match self.node.apply(&wanted) {
-            Ok(true) if touched && unchanged => self.tell_repair(by.as_deref().unwrap_or("unknown")),
+            Ok(true) if touched && unchanged => self.tell_repair(by.as_deref()),
             Ok(true) => tracing::info!(?wanted, "DNS: the node was changed"),
             Ok(false) => {}
             Err(error) => troubles.push(format!("{error}")),
@@ -154,8 +156,10 @@ impl Keeper {
         *state = State { troubles, wanted, probes: failures(&self.prober), ..state.clone() };
     }
 
-    fn tell_repair(&self, by: &str) {
+    fn tell_repair(&mut self, by: Option<&str>) {
         let repaired = self.node.written().join(", ");
+        self.reporter.repaired(&repaired, by);
+        let by = by.unwrap_or("unknown");
         tracing::warn!(by, repaired, "DNS: another program had changed what the node has for DNS; repaired");
     }
 

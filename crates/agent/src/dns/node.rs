@@ -28,6 +28,7 @@ use super::watched::Watched;
 use super::{Shared, is_synced};
 use crate::board::Board;
 use crate::dns_feed::{DnsFeed, News};
+use crate::repair::Reporter;
 use crate::source::DnsNeeds;
 
 /// DNS on this node.
@@ -119,9 +120,9 @@ impl Prepared {
         self.dns.server().metrics()
     }
 
-    /// Begins to work. The thread ends after [`Dns::end`].
-    pub(crate) fn start(self) -> Result<JoinHandle<()>> {
-        let keeper = Keeper::new(self.dns, self.files)?;
+    /// Begins to work; `reporter` is told of repairs. The thread ends after [`Dns::end`].
+    pub(crate) fn start(self, reporter: Reporter) -> Result<JoinHandle<()>> {
+        let keeper = Keeper::new(self.dns, self.files, reporter)?;
         Ok(thread::Builder::new().name("dns-node".into()).spawn(move || keeper.run())?)
     }
 }

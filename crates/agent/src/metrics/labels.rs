@@ -42,6 +42,24 @@ pub(crate) struct RepairLabel {
     pub(crate) done: &'static str,
 }
 
+/// What was repaired.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RepairedLabel {
+    /// `rules`, `dns` or `settings`.
+    pub(crate) of: &'static str,
+}
+
+impl RepairedLabel {
+    /// The dataplane's objects in the kernel.
+    pub(crate) const RULES: &str = "rules";
+    /// What the node has for DNS: link, addresses, routes, tables.
+    pub(crate) const DNS: &str = "dns";
+    /// Settings of the kernel that a mode needs.
+    pub(crate) const SETTINGS: &str = "settings";
+    /// All of them.
+    pub(crate) const ALL: [&str; 3] = [Self::RULES, Self::DNS, Self::SETTINGS];
+}
+
 /// A kind of object, as the API names its collection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ResourceLabel {

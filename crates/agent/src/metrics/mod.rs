@@ -25,7 +25,7 @@ use resolve::Mode;
 
 pub(crate) use api::Api;
 pub(crate) use labels::{
-    BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLabel, RepairLabel, ResourceLabel,
+    BuildLabel, CodeLabel, ErrorLabel, FamilyLabel, PolicyLabel, RepairLabel, RepairedLabel, ResourceLabel,
 };
 pub(crate) use traffic::Counted;
 
@@ -85,7 +85,7 @@ pub(crate) struct Metrics {
     pub(crate) changes: Counter,
     pub(crate) writes: Counter,
     pub(crate) drift: Counter,
-    pub(crate) repairs: Counter,
+    pub(crate) repairs: Family<RepairedLabel, Counter>,
     pub(crate) repaired: Family<RepairLabel, Counter>,
     pub(crate) problems: Gauge,
     pub(crate) objects: Gauge,
@@ -128,7 +128,7 @@ impl Metrics {
             changes: Counter::default(),
             writes: Counter::default(),
             drift: Counter::default(),
-            repairs: Counter::default(),
+            repairs: Family::default(),
             repaired: Family::default(),
             problems: Gauge::default(),
             objects: Gauge::default(),
@@ -245,10 +245,11 @@ impl Metrics {
         );
         let help = "Flows that ended since the drain deadline of their Service was over";
         r.register("drain_ended_flows", help, self.drain_ended.clone());
-        r.register("drift_repaired", "Objects that another program had changed", self.drift.clone());
+        let help = "The sum of towpath_repaired_objects_total, under its older name";
+        r.register("drift_repaired", help, self.drift.clone());
         r.register(
             "repairs",
-            "Times that another program's changes of our rules were repaired",
+            "Times that another program's changes were repaired, by what they were changes of",
             self.repairs.clone(),
         );
         r.register(
@@ -296,6 +297,9 @@ impl Metrics {
     /// Series that exist from the start, so that a rate over them does not miss the first event.
     fn show_zeros(&self) {
         self.count_repaired(&Summary::default());
+        for of in RepairedLabel::ALL {
+            drop(self.repairs.get_or_create(&RepairedLabel { of }));
+        }
         for label in FamilyLabel::both() {
             drop(self.sync_duration.get_or_create(&label));
             drop(self.full_sync_duration.get_or_create(&label));
@@ -315,8 +319,13 @@ impl Metrics {
     /// Something of ours was put right.
     pub(crate) fn repaired(&self, difference: &Summary) {
         self.drift.inc_by(difference.total() as u64);
-        self.repairs.inc();
+        self.count_repair(RepairedLabel::RULES);
         self.count_repaired(difference);
+    }
+
+    /// So was this, once.
+    pub(crate) fn count_repair(&self, of: &'static str) {
+        self.repairs.get_or_create(&RepairedLabel { of }).inc();
     }
 
     fn count_repaired(&self, difference: &Summary) {

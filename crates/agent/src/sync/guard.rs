@@ -52,6 +52,10 @@ impl SyncLoop {
                 self.say_that_it_waits(now);
             }
         }
+        let settings = self.engine.settings_set_again();
+        if !settings.is_empty() {
+            self.of_settings.repaired(&settings.join(", "), None);
+        }
         self.try_refused_again(now);
         self.look_around(now);
     }
@@ -63,14 +67,27 @@ impl SyncLoop {
         }
     }
 
-    /// Tells what a comparison because of others has found and repaired. How many objects that were.
-    pub(super) fn note_repair(&mut self, foreign: Foreign, difference: &Summary, took: Duration) -> usize {
+    /// Tells what a comparison has found that others had changed, and that is repaired: also one that was made for another
+    /// reason. How many objects that were.
+    pub(super) fn note_repair(
+        &mut self,
+        foreign: Option<Foreign>,
+        difference: &Summary,
+        took: Duration,
+    ) -> usize {
         let now = Instant::now();
-        self.share.spent(took, now);
+        if foreign.is_some() {
+            self.share.spent(took, now);
+        }
         if difference.total() == 0 {
             return 0;
         }
-        let repair = Repair { at: SystemTime::now(), took, by: foreign.by, difference: difference.clone() };
+        let repair = Repair {
+            at: SystemTime::now(),
+            took,
+            by: foreign.and_then(|foreign| foreign.by),
+            difference: difference.clone(),
+        };
         self.log_repair(&repair, now);
         if let Some(message) = self.telling.message(&repair, now) {
             self.followers.events.repaired(message);

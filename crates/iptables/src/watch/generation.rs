@@ -87,7 +87,8 @@ fn is_ours(news: &ObjectNews<'_>) -> bool {
     }
     let built_in = || Hook::ALL.iter().any(|hook| hook.as_str() == news.name);
     match news.kind {
-        ObjectKind::Table => news.is_gone,
+        // Gone, or out of force.
+        ObjectKind::Table => true,
         ObjectKind::Chain => news.name.starts_with(PREFIX) || news.is_gone && built_in(),
         ObjectKind::Rule => {
             let leads = || news.target().is_some_and(|target| target.starts_with(PREFIX));

@@ -12,7 +12,8 @@ use netlink::NetlinkError;
 use netlink::xt::{self, ChainDigest, TableInfo, name_digest};
 use xtables::{LockWatch, Tools};
 
-use crate::names::{PREFIX, Place, Table};
+use super::Written;
+use crate::names::{PREFIX, Table};
 
 /// A change by who takes no lock, that leaves the table's size as it was, is found so late.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -95,26 +96,27 @@ impl Legacy {
         self.seen = Seen::now().ok();
     }
 
-    pub(super) fn wrote(&mut self, touched_before: bool, places: &[Place]) {
+    pub(super) fn wrote(&mut self, touched_before: bool, written: &[Written]) {
         self.lock.as_mut().map(LockWatch::was_opened);
         self.opened = false;
         let seen = self.seen.take().filter(|_| !touched_before);
-        self.seen = seen.and_then(|seen| after(seen, places).ok().flatten());
+        self.seen = seen.and_then(|seen| after(seen, written).ok().flatten());
     }
 }
 
 /// How the tables are after a write to these chains; `None`: others have changed too.
-fn after(mut seen: Seen, places: &[Place]) -> Result<Option<Seen>, NetlinkError> {
+fn after(mut seen: Seen, all: &[Written]) -> Result<Option<Seen>, NetlinkError> {
     seen.sizes = sizes()?;
     for (before, (family, table)) in seen.chains.iter_mut().zip(TABLES) {
-        let here = places.iter().filter(|place| (place.family, place.table()) == (family, table));
-        let mut written: Vec<u64> = here.map(|place| name_digest(&place.chain.to_string())).collect();
+        let here = all.iter().filter(|one| (one.place.family, one.place.table()) == (family, table));
+        let named = here.map(|one| (name_digest(&one.place.chain.to_string()), one.entries));
+        let mut written: Vec<(u64, Option<usize>)> = named.collect();
         if written.is_empty() {
             continue;
         }
         written.sort_unstable();
         let now = read(family, table)?;
-        if !same_but(before, &now, &written) {
+        if !same_but(before, &now, &written) || !are_as_written(&now, &written) {
             return Ok(None);
         }
         *before = now;
@@ -123,9 +125,18 @@ fn after(mut seen: Seen, places: &[Place]) -> Result<Option<Seen>, NetlinkError>
 }
 
 /// Whether all chains are as before, but for those that were written.
-fn same_but(before: &[ChainDigest], now: &[ChainDigest], written: &[u64]) -> bool {
-    let other = |chain: &&ChainDigest| written.binary_search(&chain.name).is_err();
+fn same_but(before: &[ChainDigest], now: &[ChainDigest], written: &[(u64, Option<usize>)]) -> bool {
+    let other = |chain: &&ChainDigest| written.binary_search_by_key(&chain.name, |(name, _)| *name).is_err();
     before.iter().filter(other).eq(now.iter().filter(other))
+}
+
+/// Whether those that were written have as many entries as they should: who waits for the lock while we have it changes the very
+/// chain in the next moment.
+fn are_as_written(now: &[ChainDigest], written: &[(u64, Option<usize>)]) -> bool {
+    written.iter().all(|(name, wanted)| {
+        let found = now.binary_search_by_key(name, |chain| chain.name).map_or(0, |at| now[at].count as usize);
+        wanted.is_none_or(|wanted| wanted == found)
+    })
 }
 
 fn sizes() -> Result<Sizes, NetlinkError> {
@@ -146,7 +157,7 @@ mod tests {
 
     #[test]
     fn only_chains_that_were_written_may_differ() {
-        let chain = |name, rules| ChainDigest { name, rules };
+        let chain = |name, rules| ChainDigest { name, rules, count: 1 };
         let before = [chain(1, 10), chain(3, 30), chain(5, 50)];
         for (now, written, want) in [
             (vec![chain(1, 10), chain(3, 30), chain(5, 50)], vec![], true),
@@ -157,7 +168,23 @@ mod tests {
             (vec![chain(1, 10), chain(2, 20), chain(3, 30), chain(5, 50)], vec![2], true),
             (vec![chain(1, 10), chain(2, 20), chain(3, 30), chain(5, 50)], vec![1, 3, 5], false),
         ] {
+            let written: Vec<_> = written.into_iter().map(|name| (name, None)).collect();
             assert_eq!(same_but(&before, &now, &written), want, "{now:?} {written:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_must_have_as_many_entries() {
+        let now = [(1, 3), (4, 1)].map(|(name, count)| ChainDigest { name, rules: 0, count });
+        for (written, want) in [
+            (vec![(1, Some(3)), (4, Some(1))], true),
+            (vec![(1, Some(3)), (4, None)], true),
+            (vec![(1, Some(4))], false),
+            (vec![(2, Some(0)), (4, Some(1))], true),
+            (vec![(2, Some(1))], false),
+            (vec![(4, Some(0))], false),
+        ] {
+            assert_eq!(are_as_written(&now, &written), want, "{written:?}");
         }
     }
 }

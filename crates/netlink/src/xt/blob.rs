@@ -19,13 +19,15 @@ const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTRO
 const BROKEN: NetlinkError =
     NetlinkError::Malformed("the entries of an iptables table do not follow each other");
 
-/// One chain, or what a chain without the prefix has of jumps to those with it, in 16 bytes.
+/// One chain, or what a chain without the prefix has of jumps to those with it, in 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChainDigest {
     /// Stands for its name: [`name_digest`].
     pub name: u64,
     /// Stands for its rules and their order, without their counters.
     pub rules: u64,
+    /// Number of its rules; a chain with the prefix has one more, its end.
+    pub count: u32,
 }
 
 /// What stands for a chain's name in a [`ChainDigest`].
@@ -121,6 +123,7 @@ fn heads(blob: &[u8], shape: Shape) -> Result<Vec<(usize, &[u8])>, NetlinkError>
 struct Reading {
     name: u64,
     rules: Hash,
+    count: u32,
     /// Only jumps to chains with the prefix count.
     foreign: bool,
     counts: bool,
@@ -139,12 +142,12 @@ impl Walk<'_> {
         self.end();
         let foreign = !name.starts_with(self.prefix);
         let name = Hash::default().bytes(name).end();
-        self.now = Some(Reading { name, rules: Hash::default(), foreign, counts: !foreign });
+        self.now = Some(Reading { name, rules: Hash::default(), count: 0, foreign, counts: !foreign });
     }
 
     fn end(&mut self) {
         if let Some(done) = self.now.take().filter(|done| done.counts) {
-            self.found.push(ChainDigest { name: done.name, rules: done.rules.end() });
+            self.found.push(ChainDigest { name: done.name, rules: done.rules.end(), count: done.count });
         }
     }
 
@@ -158,6 +161,7 @@ impl Walk<'_> {
             return;
         }
         now.counts = true;
+        now.count += 1;
         let matches = &entry.bytes[self.shape.head..entry.bytes.len() - entry.target.len()];
         now.rules.bytes(&entry.bytes[..self.shape.ip]).bytes(matches);
         match target {

@@ -44,7 +44,10 @@ fn one(stage: &mut Stage, program: &str, args: &[&str], good: &[String]) -> Resu
     done.with_context(differ)?;
     // The log is written by a thread of its own.
     stage.soon("a word of it in the log", |stage| {
-        ensure!(count(stage)? > told, "no word of it in the log");
+        let now = count(stage)?;
+        ensure!(now > told, "no word of it in the log");
+        let counted = stage.metric("towpath_repairs_total{of=\"dns\"}")?;
+        ensure!(counted == now as f64, "{counted} repairs are counted, {now} told");
         Ok(())
     })?;
     await_alive(stage)
