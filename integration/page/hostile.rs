@@ -12,13 +12,15 @@ use testkit::wait;
 
 use crate::Test;
 use crate::cluster::{crowd, endpoint, service, shop, slice};
-use crate::place::{PAGES, PATIENCE, Place};
+use crate::place::{OUTSIDE, PAGES, PATIENCE, Place};
 
 pub(crate) const TESTS: &[Test] = &[
     ("who_does_not_read", who_does_not_read),
     ("who_says_nothing", who_says_nothing),
     ("who_asks_for_everything_all_the_time", who_asks_for_everything),
     ("odd_requests", odd_requests),
+    ("names_that_others_turn_to_this_node", names),
+    ("who_asks_and_goes_away", who_goes_away),
 ];
 
 /// Services that make the pages large.
@@ -180,6 +182,70 @@ fn odd_requests() -> Result<()> {
     torn(&place)?;
     let page = place.get("/debug/rules?page=1")?;
     ensure!(page.status == 200 && page.body.contains("shop/web"));
+    Ok(())
+}
+
+/// DNS rebinding: a browser on the node that was led to loopback by a foreign name is told nothing.
+fn names() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let ask = |at, path: &str, host: &str| {
+        place.exchange(at, format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes())
+    };
+    for path in ["/debug/rules?page=1", "/metrics", "/configz", "/debug/status", "/"] {
+        for host in ["evil.example", "evil.example:10249", "127.0.0.1.evil.example", "worker-1.evil.example"]
+        {
+            let answer = ask(PAGES, path, host)?;
+            ensure!(answer.status == 421 && !answer.body.contains("shop"), "{host}{path}: {}", answer.head);
+            // A scraper comes to the node's address by whatever name its cluster has for it.
+            ensure!(ask(OUTSIDE, path, host)?.status == 200, "{host}{path} from outside");
+        }
+        for host in ["127.0.0.1:10249", "localhost:9999", "[::1]:1", "worker-1", "WORKER-1:80", "192.0.2.1"] {
+            ensure!(ask(PAGES, path, host)?.status == 200, "{host}{path}");
+        }
+    }
+    let absolute = b"GET http://evil.example/debug/rules?page=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    ensure!(place.exchange(PAGES, absolute)?.status == 421);
+    let probe = "127.0.0.1:10256".parse()?;
+    ensure!(ask(probe, "/healthz", "evil.example")?.status == 200, "a probe has any name");
+    Ok(())
+}
+
+/// Clients that ask for what costs most, and do not wait for it: others are answered, or told when to come again.
+fn who_goes_away() -> Result<()> {
+    let mut place = Place::start(&crowd(MANY))?;
+    let (ended, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let paths = ["/debug/diff", "/debug/rules?format=json&diff=1", "/debug/audit?limit=10000&format=json"];
+    thread::scope(|scope| -> Result<()> {
+        for path in paths {
+            let (place, ended, asked) = (&place, &ended, &asked);
+            scope.spawn(move || {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+                while !ended.load(Relaxed) {
+                    let sent = place.connect(PAGES).map(|mut stream| stream.write_all(request.as_bytes()));
+                    asked.fetch_add(usize::from(sent.is_ok()), Relaxed);
+                }
+            });
+        }
+        let measured =
+            others_are_answered(&place, &asked).and_then(|()| in_time(&place, "clients that go away"));
+        ended.store(true, Relaxed);
+        measured
+    })?;
+    place.still_runs()
+}
+
+fn others_are_answered(place: &Place, asked: &AtomicUsize) -> Result<()> {
+    wait::until("the clients to ask", PATIENCE, || Ok((asked.load(Relaxed) > 100).then_some(())))?;
+    let mut pages = 0;
+    for _ in 0..40 {
+        let answer = place.get("/debug/rules?page=1")?;
+        let later = answer.status == 503 && answer.head.to_lowercase().contains("retry-after: 1");
+        ensure!(answer.status == 200 || later, "{}", answer.head);
+        pages += usize::from(answer.status == 200);
+        ensure!(place.get("/metrics")?.status == 200);
+    }
+    println!("{pages} of 40 pages were answered beside {asked:?} that nobody waited for");
+    ensure!(place.run(&["status"])?.status.success(), "towpath status has no answer");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -132,6 +132,23 @@ impl Place {
             Ok((page["overview"]["synced"] == true && known).then_some(()))
         });
         reached.with_context(|| self.log_tail())
+    }
+
+    /// Runs the program to its end with these arguments, beside the one that runs.
+    pub(crate) fn run(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(program()?);
+        command.args(args).stdin(Stdio::null());
+        Ok(self.ns.run(|| command.output())??)
+    }
+
+    /// Where the objects are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Everything that the program wrote to its log so far.
+    pub(crate) fn log(&self) -> Result<Vec<u8>> {
+        Ok(fs::read(&self.log)?)
     }
 
     /// The end of the program's log.

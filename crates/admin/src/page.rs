@@ -1,12 +1,19 @@
 //! Questions and answers.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+
+use crate::places::Unsent;
+use crate::words::printable;
+
+/// What people read on terminals.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -29,6 +36,7 @@ pub struct Page {
 struct Body {
     text: String,
     _held: Option<Arc<dyn Any + Send + Sync>>,
+    _unsent: Option<Unsent>,
 }
 
 impl AsRef<[u8]> for Body {
@@ -38,15 +46,9 @@ impl AsRef<[u8]> for Body {
 }
 
 impl Page {
-    /// Plain text.
+    /// Plain text. What would act on a terminal is sent as an escape ([`printable`](crate::printable)).
     pub fn text(status: u16, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.into(),
-            headers: Vec::new(),
-            held: None,
-        }
+        Self { status, content_type: TEXT, body: body.into(), headers: Vec::new(), held: None }
     }
 
     /// JSON.
@@ -67,7 +69,17 @@ impl Page {
     }
 
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        self.build().unwrap_or_else(|error| {
+        self.counted(None)
+    }
+
+    /// `unsent` lives as long as the body.
+    pub(crate) fn counted(mut self, unsent: Option<Unsent>) -> Response<Full<Bytes>> {
+        if self.content_type == TEXT
+            && let Cow::Owned(text) = printable(&self.body)
+        {
+            self.body = text;
+        }
+        self.build(unsent).unwrap_or_else(|error| {
             tracing::error!(%error, "a page has a status or header that HTTP does not allow");
             let mut response = Response::new(Full::default());
             *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
@@ -75,10 +87,10 @@ impl Page {
         })
     }
 
-    fn build(self) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
+    fn build(self, unsent: Option<Unsent>) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
         let response = Response::builder().status(self.status).header(CONTENT_TYPE, self.content_type);
-        let mut response =
-            response.body(Full::new(Bytes::from_owner(Body { text: self.body, _held: self.held })))?;
+        let body = Body { text: self.body, _held: self.held, _unsent: unsent };
+        let mut response = response.body(Full::new(Bytes::from_owner(body)))?;
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         for (name, value) in self.headers {
@@ -120,6 +132,14 @@ pub trait Pages: Send + Sync + 'static {
 
     /// Whether the answer takes no time to speak of, so that it is given at once, whatever else is being made.
     fn is_quick(&self, path: &str) -> bool;
+
+    /// Whether somebody is answered who came to a loopback address by this host name, which has a dot and is not under
+    /// `localhost`. A browser may have been led here by such a name, and would show the answer to whoever owns the name. Pages that
+    /// tell nothing may be for everybody, as they are unless this says otherwise.
+    fn answers_to(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,17 @@
 //! place.
 //!
 //! Whoever holds connections open and says nothing, by design or by accident, loses them; who asks at once is answered,
-//! however many others there are.
+//! however many others there are. The same holds for memory: who does not read what he has asked for loses it to those who
+//! ask after him.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
+
+/// Bytes of answers that are made and not read to the end, of all places together; the last one comes on top.
+const UNSENT: usize = 32 << 20;
 
 /// The places of one listener, or of several together. Clones are the same places.
 #[derive(Clone, Debug)]
@@ -19,7 +23,16 @@ struct Taken {
     limit: usize,
     next: u64,
     /// Those first that have asked nothing for longest.
-    places: VecDeque<(u64, Arc<AtomicBool>, Option<AbortHandle>)>,
+    places: VecDeque<(u64, Arc<Doing>, Option<AbortHandle>)>,
+}
+
+/// What one connection does.
+#[derive(Debug, Default)]
+struct Doing {
+    /// An answer is being made.
+    answering: AtomicBool,
+    /// Bytes of answers that were not read to the end.
+    unsent: AtomicUsize,
 }
 
 /// One connection's place; given back when dropped.
@@ -27,7 +40,7 @@ struct Taken {
 pub(crate) struct Place {
     of: Places,
     number: u64,
-    busy: Arc<AtomicBool>,
+    doing: Arc<Doing>,
 }
 
 /// As long as this lives, an answer is being made: the place is not taken away while others are idle.
@@ -35,6 +48,14 @@ pub(crate) struct Place {
 pub(crate) struct Busy {
     of: Places,
     number: u64,
+    doing: Arc<Doing>,
+}
+
+/// As long as this lives, an answer of so many bytes is in memory.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    doing: Arc<Doing>,
+    bytes: usize,
 }
 
 impl Places {
@@ -48,15 +69,32 @@ impl Places {
     pub(crate) fn take(&self) -> Place {
         let mut taken = self.lock();
         if taken.places.len() >= taken.limit {
-            let idle = taken.places.iter().position(|(_, busy, _)| !busy.load(Ordering::Relaxed));
+            let idle = taken.places.iter().position(|(_, doing, _)| !doing.answering.load(Ordering::Relaxed));
             if let Some((_, _, Some(task))) = taken.places.remove(idle.unwrap_or(0)) {
                 task.abort();
             }
         }
-        let (number, busy) = (taken.next, Arc::<AtomicBool>::default());
+        let (number, doing) = (taken.next, Arc::<Doing>::default());
         taken.next += 1;
-        taken.places.push_back((number, Arc::clone(&busy), None));
-        Place { of: self.clone(), number, busy }
+        taken.places.push_back((number, Arc::clone(&doing), None));
+        Place { of: self.clone(), number, doing }
+    }
+
+    /// Ends connections that hold answers, those first that have asked nothing for longest, until what is left is within the bound
+    /// or belongs to `but`.
+    fn shed(&self, but: u64) {
+        let mut taken = self.lock();
+        let unsent = |place: &(u64, Arc<Doing>, _)| place.1.unsent.load(Ordering::Relaxed);
+        let mut all: usize = taken.places.iter().map(unsent).sum();
+        while all > UNSENT {
+            let holds = |place: &(u64, Arc<Doing>, _)| place.0 != but && unsent(place) > 0;
+            let Some(place) = taken.places.iter().position(holds).and_then(|at| taken.places.remove(at))
+            else {
+                return;
+            };
+            all -= unsent(&place);
+            place.2.iter().for_each(AbortHandle::abort);
+        }
     }
 
     /// Says which task the connection of a place is.
@@ -85,8 +123,23 @@ impl Place {
 
     /// An answer is being made, until what is returned is dropped.
     pub(crate) fn answering(&self) -> Busy {
-        self.busy.store(true, Ordering::Relaxed);
-        Busy { of: self.of.clone(), number: self.number }
+        self.doing.answering.store(true, Ordering::Relaxed);
+        Busy { of: self.of.clone(), number: self.number, doing: Arc::clone(&self.doing) }
+    }
+}
+
+impl Busy {
+    /// The answer is made, and has so many bytes: they count until what is returned is dropped.
+    pub(crate) fn holds(&self, bytes: usize) -> Unsent {
+        self.doing.unsent.fetch_add(bytes, Ordering::Relaxed);
+        self.of.shed(self.number);
+        Unsent { doing: Arc::clone(&self.doing), bytes }
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.doing.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +156,7 @@ impl Drop for Busy {
         if let Some(at) = taken.places.iter().position(|(number, _, _)| *number == self.number)
             && let Some(place) = taken.places.remove(at)
         {
-            place.1.store(false, Ordering::Relaxed);
+            place.1.answering.store(false, Ordering::Relaxed);
             taken.places.push_back(place);
         }
     }
@@ -130,6 +183,21 @@ mod tests {
         assert_eq!(numbers(&places), [3, 0, 4]);
         drop((first, second, fourth));
         assert_eq!(numbers(&places), [4]);
+    }
+
+    #[test]
+    fn who_reads_least_loses_first() {
+        let places = Places::new(10);
+        let [first, second, third] = [places.take(), places.take(), places.take()];
+        let held = first.answering().holds(UNSENT / 2);
+        let _small = second.answering().holds(1);
+        // Those who hold nothing keep their places, and who has just asked does.
+        let _half = third.answering().holds(UNSENT / 2);
+        assert_eq!(numbers(&places), [1, 2]);
+        drop(held);
+        let fourth = places.take();
+        let _all = fourth.answering().holds(UNSENT * 2);
+        assert_eq!(numbers(&places), [3]);
     }
 
     #[test]

@@ -84,6 +84,8 @@ async fn serve(listener: TcpListener, answer: Arc<Answer>, all: Places) {
                     });
                     own.belongs_to(numbers.0, task.clone());
                     all.belongs_to(numbers.1, task);
+                    // What it asks is read before others come and take its place.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a health probe; trying again in a second");

@@ -30,6 +30,7 @@ use crate::compare::Comparer;
 use crate::connections::FlowDesk;
 use crate::dns::{self, Dns};
 use crate::metrics::{CodeLabel, OPENMETRICS, PLAIN};
+use crate::settings;
 use crate::sync::Message;
 
 /// The program's version.
@@ -126,6 +127,12 @@ impl Pages for DebugPages {
 
     fn is_quick(&self, path: &str) -> bool {
         !path.starts_with("/debug/")
+    }
+
+    /// By the node's name; addresses and `localhost` are always good.
+    fn answers_to(&self, name: &str) -> bool {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        settings::node_name(&settings).is_ok_and(|node| node.eq_ignore_ascii_case(name))
     }
 }
 
