@@ -20,6 +20,7 @@ mod secrets;
 mod service;
 mod tab;
 mod texts;
+mod words;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,8 @@ type Test = (&'static str, fn() -> Result<()>);
 /// Those that need a browser.
 const BROWSER: &[&[Test]] = &[front::TESTS, service::TESTS, texts::TESTS, markup::TESTS, look::TESTS];
 /// Those that do not.
-const PLAIN: &[(&str, &[Test])] = &[("hostile", hostile::TESTS), ("secrets", secrets::TESTS)];
+const PLAIN: &[(&str, &[Test])] =
+    &[("hostile", hostile::TESTS), ("secrets", secrets::TESTS), ("words", words::TESTS)];
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();

@@ -13,7 +13,7 @@ pub(crate) const TESTS: &[Test] = &[("no_page_shows_a_secret", none), ("only_rea
 const TOKEN: &str = "dG9rZW4tb2YtYS1zZWNyZXQ=";
 
 /// Every page that `/` names, and what it shows in each form.
-fn paths(place: &Place) -> Result<Vec<String>> {
+pub(crate) fn paths(place: &Place) -> Result<Vec<String>> {
     let index = place.get("/")?;
     let named = index.body.lines().filter(|line| line.starts_with('/')).map(|line| {
         let line =

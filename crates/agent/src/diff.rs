@@ -3,7 +3,7 @@
 mod here;
 mod view;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -36,16 +36,19 @@ pub(crate) struct DiffArgs {
 
 /// Runs it.
 pub(crate) fn diff(args: &DiffArgs) -> ExitCode {
-    match compare(args).and_then(|(text, equal)| {
-        std::io::stdout().write_all(text.as_bytes())?;
-        Ok(equal)
-    }) {
-        Ok(equal) => ExitCode::from(u8::from(!equal)),
-        Err(error) => {
-            eprintln!("towpath: {}", crate::in_one_line(&error));
-            ExitCode::from(NOT_COMPARED)
-        }
+    let (text, equal) = match compare(args) {
+        Ok(compared) => compared,
+        Err(error) => return failed(&error),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => failed(&error.into()),
+        _ => ExitCode::from(u8::from(!equal)),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("towpath: {}", crate::in_one_line(error));
+    ExitCode::from(NOT_COMPARED)
 }
 
 /// The text to print, and whether nothing differs.
@@ -54,7 +57,7 @@ fn compare(args: &DiffArgs) -> Result<(String, bool)> {
         Some(_) => here::compare(&args.offline, args.service.as_ref())?,
         None => of_agent(args)?,
     };
-    let text = if args.output == "json" { view.json() } else { view.text() };
+    let text = if args.output == "json" { view.json() } else { admin::printable(&view.text()).into_owned() };
     Ok((text, view.equal()))
 }
 

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use admin::{in_one_line, printable};
 use anyhow::{Context, Result, anyhow, ensure};
 use model::{EndpointAddr, Protocol, Store};
 use resolve::{Packet, ProxyConfig};
@@ -31,12 +32,12 @@ struct Flow {
 /// Answers one packet, or a stream of them.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
     if args.live {
-        stdout().write_all(live(args)?.as_bytes())?;
+        stdout().write_all(printable(&live(args)?).as_bytes())?;
         return Ok(());
     }
     let Offline { store, config, problems } = load(&args.offline)?;
     for problem in &problems {
-        eprintln!("towpath: {problem}");
+        eprintln!("towpath: {}", in_one_line(&problem.to_string()));
     }
     if let Some(path) = &args.flows {
         return explain_flows(&store, &config, path);
@@ -48,7 +49,8 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<()> {
     let from = from.to_canonical();
     let packet = checked(Packet { from, interface: args.from_interface.clone(), to, protocol })?;
     let view = ExplanationView::new(&resolve::explain(&store, &config, &packet));
-    let text = if args.output == "json" { view.json() + "\n" } else { view.text(&packet) };
+    let text =
+        if args.output == "json" { view.json() + "\n" } else { printable(&view.text(&packet)).into_owned() };
     stdout().write_all(text.as_bytes())?;
     Ok(())
 }

@@ -107,22 +107,24 @@ fn usage(error: &clap::Error) -> ExitCode {
     let first: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let message = first.join(" ");
     let message = message.strip_prefix("error: ").unwrap_or(&message);
-    eprintln!("towpath: {message} (see towpath --help)");
+    eprintln!("towpath: {} (see towpath --help)", admin::in_one_line(message));
     ExitCode::from(2)
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether nobody reads our output any more.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The error and its causes; a cause that the text before it already says is not said again.
 pub(crate) fn in_one_line(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |mut line, cause| {
+    let line = error.chain().map(ToString::to_string).fold(String::new(), |mut line, cause| {
         if !line.contains(&cause) {
             line += if line.is_empty() { "" } else { ": " };
             line += &cause;
         }
         line
-    })
+    });
+    admin::in_one_line(&line)
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use admin::printable;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use flows::{BadQuestion, FlowsView, Question};
@@ -57,6 +58,6 @@ pub(crate) fn flows(args: &FlowsArgs) -> Result<()> {
     if !page.ends_with('\n') {
         page.push('\n');
     }
-    std::io::stdout().write_all(page.as_bytes())?;
+    std::io::stdout().write_all(printable(&page).as_bytes())?;
     Ok(())
 }

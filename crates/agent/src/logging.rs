@@ -2,6 +2,8 @@
 //!
 //! Lines go through a bounded queue to a thread that writes them to standard error. Should nobody read there, lines are
 //! dropped and counted: a log that is stuck must not stop a sync, or the end of the process.
+//!
+//! One event is one line, whatever words of others are in it: what would end the line, or act on a terminal, is escaped.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -127,10 +129,16 @@ impl Write for Draft<'_> {
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        if let Err(TrySendError::Full(_)) = self.0.try_send(Line::Text(std::mem::take(&mut self.1))) {
+        if let Err(TrySendError::Full(_)) = self.0.try_send(Line::Text(line(&self.1))) {
             DROPPED.fetch_add(1, Relaxed);
         }
     }
+}
+
+/// What was written, as one line.
+fn line(draft: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(draft);
+    (admin::in_one_line(text.trim_end_matches('\n')) + "\n").into_bytes()
 }
 
 /// 0 to 2 is information, 3 and 4 debug, 5 and more everything; libraries are quiet: what they would say of the API
@@ -148,6 +156,22 @@ fn filter(settings: &Settings) -> EnvFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        for (draft, written) in [
+            (&b"INFO a\n"[..], &b"INFO a\n"[..]),
+            (
+                b"WARN a\n2026-11-22T00:00:00Z INFO all is well\n",
+                b"WARN a\\n2026-11-22T00:00:00Z INFO all is well\n",
+            ),
+            (b"a\x1b[2J\r\n", b"a\\u{1b}[2J\\r\n"),
+            ("{\"a\": \"é\"}\n".as_bytes(), "{\"a\": \"é\"}\n".as_bytes()),
+            (b"a\xff\n", "a\u{fffd}\n".as_bytes()),
+        ] {
+            assert_eq!(line(draft), written, "{:?}", String::from_utf8_lossy(draft));
+        }
+    }
 
     #[test]
     fn a_full_queue_drops_and_counts() {

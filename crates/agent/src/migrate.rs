@@ -102,7 +102,7 @@ fn objects(args: &MigrateArgs) -> Result<Store> {
     let mut sink = |change: Change| {
         complete |= matches!(change, Change::Synced(_));
         if let Change::Problem(problem) = &change {
-            eprintln!("towpath: {problem}");
+            eprintln!("towpath: {}", admin::in_one_line(&problem.to_string()));
             refused |= problem.message.contains(" 401 ") || problem.message.contains(" 403 ");
         }
         store.apply(change, &mut touched);

@@ -65,7 +65,7 @@ fn settled<D: Operate>(store: Store, config: ProxyConfig, args: &RenderArgs) -> 
         return serde_json::to_string_pretty(&view(&engine, family)).unwrap_or_default() + "\n";
     }
     for problem in engine.problems() {
-        eprintln!("towpath: {problem}");
+        eprintln!("towpath: {}", admin::in_one_line(&problem.to_string()));
     }
     text(&engine, family)
 }

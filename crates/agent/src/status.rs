@@ -30,13 +30,19 @@ pub(crate) struct StatusArgs {
 
 /// Runs it.
 pub(crate) fn status(args: &StatusArgs) -> ExitCode {
-    match ask(args).and_then(|view| show(args, &view).map(|()| view.healthy)) {
-        Ok(healthy) => ExitCode::from(u8::from(!healthy)),
-        Err(error) => {
-            eprintln!("towpath: {}", crate::in_one_line(&error));
-            ExitCode::from(NO_AGENT)
-        }
+    let view = match ask(args) {
+        Ok(view) => view,
+        Err(error) => return failed(&error),
+    };
+    match show(args, &view) {
+        Err(error) if !crate::is_broken_pipe(&error) => failed(&error),
+        _ => ExitCode::from(u8::from(!view.healthy)),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("towpath: {}", crate::in_one_line(error));
+    ExitCode::from(NO_AGENT)
 }
 
 fn ask(args: &StatusArgs) -> Result<StatusView> {

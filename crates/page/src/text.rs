@@ -147,9 +147,9 @@ fn way(out: &mut String, name: &str, way: &WayView) {
 
 fn endpoint(out: &mut String, endpoint: &EndpointView) {
     let place = match (&endpoint.node, endpoint.local) {
-        (_, true) => "this node",
-        (Some(node), _) => node,
-        (None, _) => "-",
+        (_, true) => "this node".to_owned(),
+        (Some(node), _) => line(node),
+        (None, _) => "-".to_owned(),
     };
     let ways = [
         ("cluster", Some(&endpoint.internal)),

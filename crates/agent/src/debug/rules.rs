@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use admin::{Format, Page, PageRequest};
+use admin::{Format, Page, PageRequest, in_one_line};
 use resolve::resolve;
 use serde_json::json;
 
@@ -75,20 +75,13 @@ impl DebugPages {
             copy.rules.len()
         );
         let state = self.board.state().clone();
-        if let Some(error) = &state.last_error {
-            let _ = writeln!(out, "# last error: {error}");
-        }
-        if let Some(error) = &state.move_error {
-            let _ = writeln!(out, "# {error}");
-        }
-        for leftover in &state.leftovers {
-            let _ = writeln!(out, "# {leftover}");
-        }
-        if let Some(error) = &state.config_error {
-            let _ = writeln!(out, "# configuration not in force: {error}");
-        }
-        for problem in &copy.problems {
-            let _ = writeln!(out, "# problem: {problem}");
+        let errors = state.last_error.iter().map(|error| format!("last error: {error}"));
+        let errors = errors.chain(state.move_error.clone()).chain(state.leftovers.clone());
+        let of_file = |error: &String| format!("configuration not in force: {error}");
+        let errors = errors.chain(state.config_error.as_ref().map(of_file));
+        let problems = copy.problems.iter().map(|problem| format!("problem: {problem}"));
+        for line in errors.chain(problems) {
+            let _ = writeln!(out, "# {}", in_one_line(&line));
         }
         if let Some(lines) = diff {
             let _ = writeln!(out, "# difference to the kernel: {} objects", lines.len());

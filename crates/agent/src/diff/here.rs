@@ -17,7 +17,7 @@ use crate::options::{ipvs_settings, proxy_config};
 /// Reads the manifests as an agent on this node would after a restart, and compares.
 pub(super) fn compare(args: &OfflineArgs, service: Option<&NamespacedName>) -> Result<DiffView> {
     let (Offline { store, problems, .. }, settings) = load_here(args)?;
-    problems.iter().for_each(|problem| eprintln!("towpath: {problem}"));
+    problems.iter().for_each(|problem| eprintln!("towpath: {}", admin::in_one_line(&problem.to_string())));
     if let Some(name) = service {
         ensure!(store.entry(name).is_some(), "the manifests have no Service {name}");
     }

@@ -32,7 +32,7 @@ pub(super) fn explain(args: &DnsExplainArgs) -> Result<()> {
         Some(_) => from_manifests(args)?,
         None => from_agent(args)?,
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    std::io::stdout().write_all(admin::printable(&text).as_bytes())?;
     Ok(())
 }
 
@@ -44,7 +44,7 @@ fn from_manifests(args: &DnsExplainArgs) -> Result<String> {
         store.apply(change, &mut touched);
         true
     })?;
-    store.problems().for_each(|problem| eprintln!("towpath: {problem}"));
+    store.problems().for_each(|problem| eprintln!("towpath: {}", admin::in_one_line(&problem.to_string())));
     let origin = Origin {
         corefile: args.dns_corefile.clone().unwrap_or_default(),
         domain: args.dns_cluster_domain.clone(),
@@ -56,7 +56,7 @@ fn from_manifests(args: &DnsExplainArgs) -> Result<String> {
     let forwarder = Forwarder::start()?;
     let (server, more) =
         Server::start(Options::new(Vec::new()), Arc::clone(&names), forwarder, &config, &SystemEnv)?;
-    notes.iter().chain(&more).for_each(|note| eprintln!("towpath: {note}"));
+    notes.iter().chain(&more).for_each(|note| eprintln!("towpath: {}", admin::in_one_line(note)));
     Ok(server.explain(&args.name, &args.rtype, args.from.unwrap_or(NOBODY)))
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use admin::in_one_line;
+
 use super::{ApiView, StatusView};
 use crate::colour::{Colours, Tone};
 use crate::dns::DnsSummary;
@@ -18,9 +20,10 @@ impl StatusView {
             colours.paint(Tone::Bad, "not healthy")
         };
         let node = if self.node.is_empty() { "this node" } else { &self.node };
-        let mut out =
-            format!("towpath {} on {}: {health}\n", self.version, colours.paint(Tone::Strong, node));
+        let (version, node) = (in_one_line(&self.version), in_one_line(node));
+        let mut out = format!("towpath {version} on {}: {health}\n", colours.paint(Tone::Strong, &node));
         for (about, tone, words) in self.lines() {
+            let words = in_one_line(&words);
             let words = if tone == Tone::Strong { words } else { colours.paint(tone, &words) };
             let _ = writeln!(out, "  {about:<12}{words}");
         }
@@ -242,6 +245,23 @@ towpath 1.2.3 on n1: healthy
         ] {
             assert!(text.contains(line), "{line:?} is not in:\n{text}");
         }
+    }
+
+    /// Whoever answers at the agent's address does not play with the terminal.
+    #[test]
+    fn words_of_others_are_only_words() {
+        let mut bad = StatusView { node: "n\x1b[2J".into(), version: "1\r2".into(), ..good() };
+        bad.problems = ProblemsView { count: 1, first: vec!["a\n  rules       synced\x1b]0;x\x07".into()] };
+        bad.rules.last_repair_at = Some("now".into());
+        bad.rules.last_repair = Some("\u{9b}31m".into());
+        let text = bad.text(Colours(false));
+        assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text:?}");
+        assert_eq!(text.matches("\n  rules ").count(), 1, "{text}");
+        // Colours are ours alone.
+        assert_eq!(
+            bad.text(Colours(true)).matches('\x1b').count(),
+            good().text(Colours(true)).matches('\x1b').count() + 2
+        );
     }
 
     #[test]
