@@ -1,21 +1,31 @@
 //! The self-probe with real packets: it works, somebody drops them, it works again.
 
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use testkit::scene::NODE_NAME;
 
 use crate::Test;
 use crate::agent::run_to_end;
+use crate::duties::event;
 use crate::http::{self, Answer};
 use crate::plan::Plan;
 use crate::rules::generation;
 use crate::scenes::SMALL;
-use crate::stage::Stage;
+use crate::stage::{NODE, NODE6, Stage, socket};
 
 pub(crate) const TESTS: &[Test] = &[
     Test::new("healthy_while_packets_flow_in_both_families", healthy_while_packets_flow),
     Test::new("dropped_packets_are_unhealthy_until_they_flow", dropped_packets),
     Test::new("what_cannot_be_tried_counts_for_nothing", without_a_route),
     Test::new("it_goes_when_it_is_turned_off", turned_off),
+    Test::new("a_verdict_is_an_event_of_the_node", events),
+    Test::new("who_crowds_its_port_does_not_break_it", crowded),
 ];
 
 /// Only where the generation of nf_tables says whether something was written.
@@ -103,6 +113,70 @@ fn dropped_packets() -> Result<()> {
             Ok(())
         })
     })
+}
+
+fn events() -> Result<()> {
+    Plan::new(SMALL)?.flags(&ON).through_api().start()?.play(|stage| {
+        works(stage)?;
+        stage.node().nft(DROPS)?;
+        let failed = event(stage, "SelfProbeFailed")?;
+        let text = failed["message"].as_str().unwrap_or_default().to_owned();
+        ensure!(failed["type"] == "Warning" && failed["involvedObject"]["kind"] == "Node", "{failed:#}");
+        ensure!(text.contains("198.18.102.49:10253") && text.contains("no answer within 1s"), "{text}");
+        stage.node().nft("delete table inet somebody")?;
+        let works = event(stage, "SelfProbeSucceeded")?;
+        ensure!(works["type"] == "Normal" && works["involvedObject"]["name"] == NODE_NAME, "{works:#}");
+        Ok(())
+    })
+}
+
+/// Programs of the node take all places there are, say nothing, and come again when they are sent away.
+fn crowded() -> Result<()> {
+    Plan::new(SMALL)?.flags(&ON).start()?.play(|stage| {
+        works(stage)?;
+        let (ended, came) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let tried = thread::scope(|scope| {
+            for to in [format!("{NODE}:10253"), format!("[{NODE6}]:10253"), format!("{}:10253", FRONTENDS[0])]
+            {
+                let (stage, ended, came) = (&*stage, &ended, &came);
+                scope.spawn(move || crowd(stage, &to, ended, came));
+            }
+            let tried = many_tries(stage, &came);
+            ended.store(true, Relaxed);
+            tried
+        });
+        tried?;
+        for family in ["IPv4", "IPv6"] {
+            let failed = tries(stage, family, "fails");
+            ensure!(failed == 0.0, "{family}: {failed} tries failed while {came:?} others came");
+        }
+        Ok(())
+    })
+}
+
+/// Holds connections there, more than are served, and opens new ones for those that end.
+fn crowd(stage: &Stage, to: &str, ended: &AtomicBool, came: &AtomicUsize) -> Result<()> {
+    let to = socket(to)?;
+    stage.node().run(|| {
+        let mut held = VecDeque::new();
+        while !ended.load(Relaxed) {
+            if let Ok(stream) = TcpStream::connect_timeout(&to, Duration::from_secs(1)) {
+                held.push_back(stream);
+                came.fetch_add(1, Relaxed);
+            }
+            if held.len() > 40 {
+                held.pop_front();
+            }
+        }
+    })
+}
+
+fn many_tries(stage: &Stage, came: &AtomicUsize) -> Result<()> {
+    stage.soon("others at the port", |_| {
+        ensure!(came.load(Relaxed) > 200, "{came:?} came");
+        Ok(())
+    })?;
+    (0..8).try_for_each(|_| works(stage))
 }
 
 fn without_a_route() -> Result<()> {

@@ -20,7 +20,7 @@ use tokio::net::unix::pipe;
 use tokio::time::{sleep, timeout};
 
 use super::judge::{FAILURES, Judge, News, Outcome};
-use super::server::{Expected, Nonce, Server, answer_to};
+use super::server::{AT_ONCE, Expected, Nonce, Server, Try, answer_to};
 use super::{Path, Shared};
 use crate::board::Board;
 use crate::events::Events;
@@ -108,15 +108,15 @@ impl Running {
             Ok(nonce) => nonce,
             Err(error) => return Outcome::Unknown(format!("no random number: {error}")),
         };
-        self.expected.set(Some(nonce));
-        let started = Instant::now();
-        let result = timeout(PATIENCE, exchange(path, self.prober.settings.port, &nonce)).await;
+        let (started, others) = (Instant::now(), self.expected.others());
+        let exchange = exchange(path, self.prober.settings.port, nonce, &self.expected);
+        let result = timeout(PATIENCE, exchange).await;
         self.expected.set(None);
         match result {
             Ok(Ok(())) => Outcome::Works(started.elapsed()),
             Ok(Err(Trouble::Untried(error))) => Outcome::Unknown(error.to_string()),
-            Ok(Err(Trouble::Failed(why))) => Outcome::Fails(why),
-            Err(_) => Outcome::Fails(format!("no answer within {PATIENCE:?}")),
+            Ok(Err(Trouble::Failed(why))) => failed(why, self.expected.others() - others),
+            Err(_) => failed(no_answer(conntrack_is_full()), self.expected.others() - others),
         }
     }
 
@@ -163,18 +163,43 @@ enum Trouble {
     Failed(String),
 }
 
+/// What a failure means while `others` connected to the same port: enough of them leave no room for the probe.
+fn failed(why: String, others: u64) -> Outcome {
+    if others < AT_ONCE as u64 {
+        return Outcome::Fails(why);
+    }
+    Outcome::Unknown(format!("{others} others connected to selfProbe.port during one try ({why})"))
+}
+
+fn no_answer(full: bool) -> String {
+    let why = if full { ": the conntrack table is full, so no new connection of anybody works" } else { "" };
+    format!("no answer within {PATIENCE:?}{why}")
+}
+
+/// Whether the kernel can note no further connection (`net.netfilter.nf_conntrack_max`).
+fn conntrack_is_full() -> bool {
+    let read = |name| {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}")).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    // 0: without a bound.
+    read("max").is_some_and(|max| max > 0 && read("count").is_some_and(|count| count >= max))
+}
+
 /// Connects to the frontend, sends the nonce, and reads the answer.
-async fn exchange(path: Path, port: u16, nonce: &Nonce) -> Result<(), Trouble> {
+async fn exchange(path: Path, port: u16, nonce: Nonce, expected: &Expected) -> Result<(), Trouble> {
     let socket = if path.own.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(Trouble::Untried)?;
     socket.bind(SocketAddr::new(path.own, 0)).map_err(Trouble::Untried)?;
+    let from = socket.local_addr().map_err(Trouble::Untried)?.port();
+    expected.set(Some(Try { nonce, port: from }));
     let to = SocketAddr::new(path.frontend, port);
     let mut stream = socket.connect(to).await.map_err(|error| not_connected(error, to.ip()))?;
     let failed = |error: io::Error| Trouble::Failed(format!("connected, and then: {error}"));
-    stream.write_all(nonce).await.map_err(failed)?;
+    stream.write_all(&nonce).await.map_err(failed)?;
     let mut answer = Nonce::default();
     stream.read_exact(&mut answer).await.map_err(failed)?;
-    if answer == answer_to(nonce) {
+    if answer == answer_to(&nonce) {
         return Ok(());
     }
     Err(Trouble::Failed(format!("something else answers at {to}")))
@@ -197,4 +222,29 @@ fn fresh() -> io::Result<Nonce> {
     let mut nonce = Nonce::default();
     File::open("/dev/urandom")?.read_exact(&mut nonce)?;
     Ok(nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_nothing_where_others_were_in_the_way() {
+        let enough = AT_ONCE as u64;
+        for (others, full, expected) in [
+            (0, false, Outcome::Fails("no answer within 1s".into())),
+            (enough - 1, false, Outcome::Fails("no answer within 1s".into())),
+            (0, true, Outcome::Fails(no_answer(true))),
+            (
+                enough,
+                false,
+                Outcome::Unknown(
+                    "256 others connected to selfProbe.port during one try (no answer within 1s)".into(),
+                ),
+            ),
+        ] {
+            assert_eq!(failed(no_answer(full), others), expected);
+        }
+        assert!(no_answer(true).contains("conntrack table is full"));
+    }
 }
