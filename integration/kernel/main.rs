@@ -42,6 +42,7 @@ mod refusals;
 mod rules;
 mod scenes;
 mod second_try;
+mod secrets;
 mod self_probe;
 mod services;
 mod shadow;
@@ -135,6 +136,7 @@ const THEMES: &[(&str, &[Test])] = &[
     ("local-pods", local_pods::TESTS),
     ("configuration", configuration::TESTS),
     ("duties", duties::TESTS),
+    ("secrets", secrets::TESTS),
     ("connections", connections::TESTS),
     ("kubeadm", kubeadm::TESTS),
     ("api-faults", faults::silence::TESTS),
@@ -249,6 +251,7 @@ const ALSO_IN_IPTABLES: &[(&str, &[Test])] = &[
     ("show", show::TESTS),
     ("show", show::tampered::TESTS),
     ("duties", duties::TESTS),
+    ("secrets", secrets::TESTS),
     ("connections", connections::TESTS),
     ("kubeadm", kubeadm::TESTS),
     ("dns-node", dns::TESTS),

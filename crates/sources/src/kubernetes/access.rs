@@ -143,6 +143,10 @@ fn in_brackets(host: &str) -> String {
 }
 
 fn uri(url: &str) -> Result<http::Uri, KubernetesError> {
+    if url.contains('@') {
+        let (what, why) = ("the server's URL".into(), IN_URL.into());
+        return Err(KubernetesError::Credentials { what, why });
+    }
     let error = |why: String| KubernetesError::Credentials { what: format!("the server's URL {url:?}"), why };
     let uri: http::Uri = url.parse().map_err(|e: http::uri::InvalidUri| error(e.to_string()))?;
     if uri.host().is_none_or(str::is_empty) || !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -150,6 +154,10 @@ fn uri(url: &str) -> Result<http::Uri, KubernetesError> {
     }
     Ok(uri)
 }
+
+/// A URL is shown in the log, on pages and in errors, and by every library on the way.
+const IN_URL: &str =
+    "it has a user or a password: leave them out of the URL, and give them as the kubeconfig's user";
 
 fn from_file(path: &Path, master: Option<&str>) -> Result<Found, KubernetesError> {
     let error = |why: String| KubernetesError::Credentials {
@@ -169,6 +177,9 @@ fn from_file(path: &Path, master: Option<&str>) -> Result<Found, KubernetesError
         kubeconfig.clusters.iter().any(|c| c.cluster.as_ref().is_some_and(|c| c.proxy_url.is_some()));
     let ca = ca_of(&kubeconfig);
     let config = Config::try_from(kubeconfig).map_err(|e| error(kubeconfig_text(&e)))?;
+    if config.cluster_url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(error(format!("the server's URL: {IN_URL}")));
+    }
     if proxied {
         return Err(error("proxy-url is not supported: give the server's own address".into()));
     }

@@ -93,14 +93,20 @@ fn what_is_wrong_is_said_in_one_line() {
         ("{", "failed to parse kubeconfig YAML: "),
         (&KUBECONFIG.replace("server", "sewer"), "cluster url is missing on selected cluster"),
         (&KUBECONFIG.replace("server:", "proxy-url: 'http://p:1', server:"), "proxy-url is not supported"),
+        (
+            &KUBECONFIG.replace("https://", "https://user:s3cret@"),
+            "the server's URL: it has a user or a password",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         fs::write(directory.join("ca.crt"), "").unwrap();
         let error = from_file(&path, None).unwrap_err().to_string();
         let expected = format!("kubeconfig {}: {expected}", path.display());
         assert!(error.starts_with(&expected), "{error}\n{expected}");
-        assert!(!error.contains('\n'));
+        assert!(!error.contains('\n') && !error.contains("s3cret"));
     }
+    let secret = Access::Plain { url: "https://user:s3cret@[::1".into() }.find().unwrap_err().to_string();
+    assert!(secret.starts_with("the server's URL: it has") && !secret.contains("s3cret"), "{secret}");
     let error = from_file(Path::new("/nowhere"), None).unwrap_err().to_string();
     assert!(error.starts_with("kubeconfig /nowhere: "), "{error}");
     let error = Access::Plain { url: "ftp://a".into() }.find().unwrap_err().to_string();
