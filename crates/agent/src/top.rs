@@ -1,24 +1,30 @@
 //! `towpath top`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Stdout, Write};
 use std::thread;
 use std::time::Duration;
 
+use admin::printable;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use flows::TopView;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::client::{self, AgentArgs};
 use crate::debug;
 
 /// The agent looks as often.
 const REFRESH: Duration = Duration::from_secs(2);
-/// To the upper left corner.
-const HOME: &str = "\x1b[H";
+/// To the upper left corner, and clears what follows.
+const CLEAR: &str = "\x1b[H\x1b[J";
 /// Clears to the end of the line.
 const REST_OF_LINE: &str = "\x1b[K";
 /// Clears to the end of the screen.
 const REST: &str = "\x1b[J";
+/// What does not fit in a line is cut off (DECAWM).
+const CUT: &str = "\x1b[?7l";
+/// What does not fit in a line goes on in the next, as terminals usually do.
+const WRAP: &str = "\x1b[?7h";
 
 /// Its arguments.
 #[derive(Debug, Args)]
@@ -62,17 +68,28 @@ pub(crate) fn top(args: &TopArgs) -> Result<()> {
         writeln!(out, "{}", page(args)?)?;
         return Ok(());
     }
-    if args.once || !out.is_terminal() {
-        out.write_all(view(args)?.text().as_bytes())?;
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if args.once || dumb || !out.is_terminal() {
+        out.write_all(printable(&view(args)?.text()).as_bytes())?;
         return Ok(());
     }
     let bold = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    write!(out, "{HOME}{REST}")?;
+    let mut first = CLEAR;
     loop {
-        out.write_all(screen(&view(args)?.text(), bold).as_bytes())?;
-        out.flush()?;
+        let text = view(args)?.text();
+        paint(&mut out, &(std::mem::take(&mut first).to_owned() + &screen(&printable(&text), bold)))?;
         thread::sleep(REFRESH);
     }
+}
+
+/// Writes a whole screen: who interrupts meanwhile does so at its end, when the terminal is as it was.
+fn paint(out: &mut Stdout, screen: &str) -> Result<()> {
+    let mut ends = SigSet::empty();
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| ends.add(signal));
+    ends.thread_block()?;
+    let written = out.write_all(screen.as_bytes()).and_then(|()| out.flush());
+    ends.thread_unblock()?;
+    Ok(written?)
 }
 
 fn view(args: &TopArgs) -> Result<TopView> {
@@ -90,16 +107,16 @@ fn page(args: &TopArgs) -> Result<String> {
     client::get(args.agent.agent, debug::TOP, &[("sort", sort), ("limit", &limit), ("format", "json")])
 }
 
-/// The text over what was there before; the head of the table is bold.
+/// The text over what was there before; the head of the table is bold. Each line goes to a row by number, so that what is higher
+/// than the terminal does not roll: it has its last row alone.
 fn screen(text: &str, bold: bool) -> String {
-    let lines = text.lines().map(|line| {
-        if bold && line.starts_with("SERVICE") {
-            format!("\x1b[1m{line}\x1b[0m{REST_OF_LINE}\n")
-        } else {
-            format!("{line}{REST_OF_LINE}\n")
-        }
-    });
-    format!("{HOME}{}{REST}", lines.collect::<String>())
+    let lines: Vec<String> = text.lines().enumerate().map(|(i, line)| row(i + 1, line, bold)).collect();
+    format!("{CUT}{}{REST}{WRAP}\x1b[{};1H", lines.concat(), lines.len() + 1)
+}
+
+fn row(number: usize, line: &str, bold: bool) -> String {
+    let (on, off) = if bold && line.starts_with("SERVICE") { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    format!("\x1b[{number};1H{on}{line}{off}{REST_OF_LINE}")
 }
 
 #[cfg(test)]
@@ -109,7 +126,8 @@ mod tests {
     #[test]
     fn a_screen_is_written_over_the_last_one() {
         let text = "# a\nSERVICE  X\nns/b     1\n";
-        assert_eq!(screen(text, false), "\x1b[H# a\x1b[K\nSERVICE  X\x1b[K\nns/b     1\x1b[K\n\x1b[J");
-        assert!(screen(text, true).contains("\x1b[1mSERVICE  X\x1b[0m\x1b[K\n"));
+        let expected = "\x1b[?7l\x1b[1;1H# a\x1b[K\x1b[2;1HSERVICE  X\x1b[K\x1b[3;1Hns/b     1\x1b[K\x1b[J\x1b[?7h\x1b[4;1H";
+        assert_eq!(screen(text, false), expected);
+        assert!(screen(text, true).contains("\x1b[2;1H\x1b[1mSERVICE  X\x1b[0m\x1b[K"));
     }
 }

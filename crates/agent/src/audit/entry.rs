@@ -137,8 +137,8 @@ impl Entry {
         };
         let objects: usize = self.objects.iter().map(of_object).sum();
         let services: usize = self.services.iter().map(of_name).sum();
-        let lines: usize = self.lines.iter().map(|line| 24 + line.capacity()).sum();
-        size_of::<Self>() + objects + services + lines + self.error.as_ref().map_or(0, String::capacity)
+        let lines: usize = self.lines.iter().map(|line| 24 + line.len()).sum();
+        size_of::<Self>() + objects + services + lines + self.error.as_ref().map_or(0, String::len)
     }
 }
 

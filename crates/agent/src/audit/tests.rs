@@ -248,3 +248,17 @@ fn a_version_that_is_no_version_is_not_kept() {
     let versions: Vec<_> = under.all()[0].objects.iter().map(|object| object.cause.version.clone()).collect();
     assert_eq!(versions, [None, Some("".into()), None]);
 }
+
+#[test]
+fn what_goes_gives_back_what_it_took() {
+    let mut under = Under::keeping(3);
+    for i in 0..50 {
+        under.object(cause("Service", "web", under.now.instant));
+        for _ in 0..3 {
+            under.waiting.failed(&format!("{i} {}", "no room ".repeat(100)), MS, under.now);
+        }
+        under.commit(&["web"], 1);
+    }
+    let sum: usize = under.all().iter().map(|entry| entry.bytes()).sum();
+    assert_eq!(under.trail.ring().bytes, sum);
+}
