@@ -11,7 +11,8 @@ use crate::cluster::{WEB, endpoint, service, shop, slice};
 use crate::place::Place;
 use crate::tab::Tab;
 
-pub(crate) const TESTS: &[Test] = &[("pictures", pictures), ("contrast_and_labels", contrast)];
+pub(crate) const TESTS: &[Test] =
+    &[("pictures", pictures), ("contrast_and_labels", contrast), ("on_paper", paper)];
 
 /// Pages, with a word for the file's name.
 const PAGES: &[(&str, &str)] = &[
@@ -67,6 +68,27 @@ fn pictures() -> Result<()> {
                 ensure!(wide <= u64::from(width), "{path} at {width}: {wide} wide");
             }
         }
+    }
+    tab.is_content()
+}
+
+/// Dark or not, it is printed dark on white, without what can only be clicked, and no wider than A4 at 96 pixels an inch.
+fn paper() -> Result<()> {
+    let place = Place::start(&scene())?;
+    let mut tab = Tab::blank(&place)?;
+    tab.size(794, 1123)?;
+    let dark = json!([{ "name": "prefers-color-scheme", "value": "dark" }]);
+    tab.call("Emulation.setEmulatedMedia", &json!({ "media": "print", "features": dark }))?;
+    for (name, path) in PAGES {
+        tab.go(path)?;
+        fs::write(directory()?.join(format!("{name}-paper.png")), tab.picture()?)?;
+        let wide = tab.value("document.documentElement.scrollWidth")?.as_u64().unwrap_or(0);
+        ensure!(wide <= 794, "{path}: {wide} wide");
+        let clicked =
+            "[...document.querySelectorAll('form, nav, button')].filter(one => one.checkVisibility()).length";
+        ensure!(tab.value(clicked)? == 0, "{path}: something to click");
+        let ink = tab.text("getComputedStyle(document.querySelector('h1')).color")?;
+        ensure!(ink == "rgb(28, 36, 38)", "{path}: printed in {ink}");
     }
     tab.is_content()
 }

@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_service_follows_a_change", follows),
     ("a_deleted_service_is_said", deleted),
     ("its_changes_are_its_own", own_changes),
+    ("what_others_did_to_its_rules", repaired),
 ];
 
 fn service() -> Result<()> {
@@ -135,6 +136,22 @@ fn follows() -> Result<()> {
     ensure!(tab.value("window.same")? == true, "the page was loaded anew");
     ensure!(tab.value("document.querySelector('#ruleset pre').scrollTop")? == 77, "the rules were scrolled");
     tab.is_content()
+}
+
+/// Who deletes a rule of the Service is seen on its page, and not on that of another.
+fn repaired() -> Result<()> {
+    let place = Place::start(&shop())?;
+    place.ns.command("nft", &["delete", "element", "ip", "towpath", "vips", "{ 10.96.0.11 . tcp . 80 }"])?;
+    let changes = |name: &str| -> Result<String> {
+        let body = place.get(&format!("/debug/rules/shop/{name}?format=json"))?.body;
+        Ok(serde_json::from_str::<serde_json::Value>(&body)?["changes"].to_string())
+    };
+    wait::until("the repair", PATIENCE, || {
+        let told = changes("cart")?;
+        Ok((told.contains("repair") && told.contains("+ element ip towpath vips { 10.96.0.11")).then_some(()))
+    })?;
+    ensure!(!changes("heavy")?.contains("repair"), "{}", changes("heavy")?);
+    Ok(())
 }
 
 fn deleted() -> Result<()> {

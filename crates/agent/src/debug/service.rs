@@ -104,7 +104,11 @@ impl DebugPages {
         let flows = request.value("flows").as_deref() == Some("1");
         let connections = flows.then(|| self.connections(&name));
         let lines = found.rules.lines();
-        let changes = self.changes(&Own { name: &name, slices: &found.slices, lines: &lines });
+        let changes = self.changes(&Own {
+            name: &name,
+            slices: &found.slices,
+            lines: lines.iter().map(String::as_str).collect(),
+        });
         answer(&ServiceView { difference, connections, changes, ..view::service(&found, &lines) }, format)
     }
 

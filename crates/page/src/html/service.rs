@@ -221,7 +221,7 @@ fn explain(view: &ServiceView) -> Markup {
         Some(format!("{}/{}", vip.address, port.protocol))
     });
     html! {
-        h2 { "What happens to a connection?" }
+        h2.screen { "What happens to a connection?" }
         form.bar method="get" action="/debug/explain" {
             div { label for="from" { "From (an address)" } input type="text" id="from" name="from" required placeholder="10.244.1.7"; }
             div.wide { label for="to" { "To (address:port/protocol)" } input type="text" id="to" name="to" required value=[target]; }

@@ -4,12 +4,16 @@ use flows::Question;
 use model::{Cause, NamespacedName};
 use page::{CHANGED, CHANGES, ChangeView, ConnectionsView, ENDPOINTS, LoadView};
 
-use crate::audit::{Entry, Object};
+use rustc_hash::FxHashSet;
+
+use crate::audit::{Because, Entry, Object};
 use crate::debug::DebugPages;
 use crate::health::rfc3339;
 
 /// Objects of one change that are named.
 const OBJECTS: usize = 5;
+/// Changes among which repairs are looked for.
+const RECENT: usize = 1_000;
 
 /// What is this Service's, of a sync that touched others too.
 pub(super) struct Own<'a> {
@@ -17,7 +21,7 @@ pub(super) struct Own<'a> {
     /// Its slices.
     pub(super) slices: &'a [NamespacedName],
     /// Its kernel objects, a line each.
-    pub(super) lines: &'a [String],
+    pub(super) lines: FxHashSet<&'a str>,
 }
 
 impl Own<'_> {
@@ -33,14 +37,20 @@ impl Own<'_> {
         let line = line.split(" (was ").next().unwrap_or(line);
         match line.strip_suffix("...") {
             Some(beginning) => self.lines.iter().any(|own| own.starts_with(beginning)),
-            None => self.lines.iter().any(|own| own == line),
+            None => self.lines.contains(line),
         }
+    }
+
+    /// Another program had changed rules of this Service. Such a sync resolves no Service, and names none.
+    fn is_repair(&self, entry: &Entry) -> bool {
+        entry.because.contains(&Because::Repair) && entry.lines.iter().any(|line| self.is_line(line))
     }
 
     fn change(&self, entry: &Entry) -> ChangeView {
         let others = (entry.services.len() + entry.more_services).saturating_sub(1);
-        let objects = entry.objects.iter().filter(|object| others == 0 || self.is_object(object));
-        let lines = entry.lines.iter().filter(|line| others == 0 || self.is_line(line));
+        let all = others == 0 && !entry.because.contains(&Because::Repair);
+        let objects = entry.objects.iter().filter(|object| all || self.is_object(object));
+        let lines = entry.lines.iter().filter(|line| all || self.is_line(line));
         let because: Vec<&str> = entry.because.iter().map(|because| because.as_str()).collect();
         ChangeView {
             at: rfc3339(entry.at),
@@ -65,8 +75,11 @@ fn object(object: &Object) -> String {
 impl DebugPages {
     /// The last changes of one Service.
     pub(super) fn changes(&self, own: &Own<'_>) -> Vec<ChangeView> {
-        let found = self.board.trail.last(Some(own.name), CHANGES);
-        found.entries.iter().map(|entry| own.change(entry)).collect()
+        let mut found = self.board.trail.last(Some(own.name), CHANGES).entries;
+        let repairs = self.board.trail.last(None, RECENT).entries.into_iter();
+        found.extend(repairs.filter(|entry| !entry.is_about(own.name) && own.is_repair(entry)).take(CHANGES));
+        found.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.number));
+        found.iter().take(CHANGES).map(|entry| own.change(entry)).collect()
     }
 
     /// Its connections, by endpoint.
