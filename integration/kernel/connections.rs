@@ -314,7 +314,7 @@ fn refused() -> Result<()> {
             ("client=me", 400, "is not an IP address"),
             ("endpoint=10.0.0.1:x", 400, "IP:PORT"),
             ("limit=100000", 400, "is not 0 to 1000"),
-            ("format=yaml", 400, "is not text or json"),
+            ("format=yaml", 400, "give html, json or text"),
         ] {
             let answer = http::get(stage.node(), METRICS, &format!("/debug/flows?{query}"))?;
             let answer = answer.with_context(|| format!("{query}: no answer"))?;

@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_selection_stays", selection_stays),
     ("a_stopped_agent_is_said", stopped),
     ("search_for_an_endpoint", search_for_an_endpoint),
+    ("by_keyboard", keyboard),
 ];
 
 const ROWS: &str = "#list tbody th";
@@ -163,6 +164,39 @@ fn stopped() -> Result<()> {
     ensure!(tab.value(visible)? == true, "it is out of sight");
     ensure!(tab.texts(ROWS)? == NAMES, "what was shown is gone");
     Ok(())
+}
+
+/// From the top of the page by the keyboard alone: to the content, or through the pages to the search; what has the focus is seen.
+fn keyboard() -> Result<()> {
+    let place = Place::start(&shop())?;
+    let mut tab = Tab::open(&place, "/debug/rules")?;
+    tab.key("Tab", 9)?;
+    let focused = "document.activeElement.className";
+    ensure!(tab.value(focused)? == "skip", "the first stop is {}", tab.value(focused)?);
+    ensure!(
+        tab.value("document.activeElement.getBoundingClientRect().left >= 0")? == true,
+        "it is out of sight"
+    );
+    tab.key("Enter", 13)?;
+    tab.until("location.hash === '#main'")?;
+    for _ in 0..20 {
+        tab.key("Tab", 9)?;
+        let outlined = "document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== 'none'";
+        ensure!(
+            tab.value(outlined)? == true,
+            "nothing shows where the focus is: {}",
+            tab.text("document.activeElement.outerHTML")?
+        );
+        if tab.value("document.activeElement.id")? == "q" {
+            tab.write("cart")?;
+            tab.key("Enter", 13)?;
+            tab.until(&format!("document.querySelectorAll('{ROWS}').length === 1"))?;
+            let landmarks = "['header', 'nav', 'main', 'footer', '[role=search]'].every(one => document.querySelector(one))";
+            ensure!(tab.value(landmarks)? == true, "a landmark is missing");
+            return tab.is_content();
+        }
+    }
+    anyhow::bail!("twenty stops do not lead to the search")
 }
 
 /// An endpoint's address finds its Services.

@@ -107,6 +107,19 @@ impl Tab {
         self.call("Input.insertText", &json!({ "text": text })).map(drop)
     }
 
+    /// Presses a key, by its name and the number that Windows gives it.
+    pub(crate) fn key(&mut self, name: &str, code: u32) -> Result<()> {
+        for kind in ["rawKeyDown", "char", "keyUp"] {
+            let text = if name == "Enter" { "\r" } else { "" };
+            if kind == "char" && text.is_empty() {
+                continue;
+            }
+            let key = json!({ "type": kind, "key": name, "code": name, "windowsVirtualKeyCode": code, "text": text });
+            self.call("Input.dispatchKeyEvent", &key)?;
+        }
+        Ok(())
+    }
+
     /// The whole page as PNG.
     pub(crate) fn picture(&mut self) -> Result<Vec<u8>> {
         let answer =

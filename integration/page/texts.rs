@@ -72,13 +72,22 @@ fn follows() -> Result<()> {
 
 fn text() -> Result<()> {
     let place = Place::start(&shop())?;
-    for path in ["/debug/", "/debug/status", "/debug/flows", "/debug/audit", "/debug/diff"] {
+    for path in ["/debug/", "/debug/status", "/debug/flows", "/debug/top", "/debug/audit", "/debug/diff"] {
         for (accept, form) in [("*/*", "text/plain"), ("text/html,*/*;q=0.8", "text/html")] {
             let answer = place.ask(PAGES, path, accept).with_context(|| path.to_owned())?;
             ensure!(answer.status == 200, "{path}: {}", answer.head);
             let head = answer.head.to_lowercase();
             ensure!(head.contains(&format!("content-type: {form}")), "{path}, {accept}: {}", answer.head);
         }
+        if path != "/debug/" {
+            let json = place.ask(PAGES, path, "application/json")?;
+            let is_json = serde_json::from_str::<serde_json::Value>(&json.body).is_ok();
+            ensure!(json.status == 200 && is_json, "{path} as JSON: {} {}", json.head, json.body);
+        }
+        ensure!(
+            place.get(&format!("{path}?format=xml"))?.status == 400,
+            "{path} has a form that there is not"
+        );
         ensure!(place.get(&format!("{path}?format=html"))?.body.starts_with("<!DOCTYPE html>"), "{path}");
     }
     Ok(())

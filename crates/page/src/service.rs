@@ -66,6 +66,7 @@ pub struct ServiceView {
 
 /// An endpoint that drains.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DrainView {
     /// Address and port.

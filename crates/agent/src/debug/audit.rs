@@ -3,7 +3,7 @@
 use admin::{Page, PageRequest};
 use model::NamespacedName;
 
-use super::DebugPages;
+use super::{DebugPages, in_form};
 use crate::audit::TrailView;
 
 /// Entries that are shown where the request names no number.
@@ -12,7 +12,7 @@ const LIMIT: usize = 100;
 const MOST: usize = 10_000;
 
 impl DebugPages {
-    /// `?service=NAMESPACE/NAME`, `?limit=N`, `?format=json`.
+    /// `?service=NAMESPACE/NAME`, `?limit=N`, in each form.
     pub(super) fn audit(&self, request: &PageRequest) -> Page {
         let service = match request.value("service").map(|text| service(&text)) {
             Some(None) => return Page::text(400, "service: write it as NAMESPACE/NAME\n"),
@@ -27,10 +27,7 @@ impl DebugPages {
             return Page::text(404, "no changes are kept: auditEntries is 0\n");
         }
         let found = self.board.trail.last(service.as_ref(), limit);
-        match request.value("format").as_deref() {
-            Some("json") => Page::json(200, TrailView::new(&found).json()),
-            _ => Page::text(200, found.text()),
-        }
+        in_form(request, || TrailView::new(&found).json(), || found.text())
     }
 }
 

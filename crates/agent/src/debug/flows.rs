@@ -3,30 +3,34 @@
 use admin::{Page, PageRequest};
 use flows::{FlowsView, Question};
 
+use super::in_form;
 use crate::connections::{FlowDesk, NoFlows};
 
 /// Where the page is.
 pub(crate) const PATH: &str = "/debug/flows";
 /// What it takes in the query.
-const TAKES: &str = "the page takes service=NAMESPACE/NAME, client=IP, endpoint=IP[:PORT], limit=0..1000 and format=text|json";
+const TAKES: &str = "the page takes service=NAMESPACE/NAME, client=IP, endpoint=IP[:PORT], limit=0..1000 and format=html|json|text";
 
-/// The page: `?service=NAMESPACE/NAME&client=IP&endpoint=IP[:PORT]&limit=N&format=text|json`.
+/// The page: `?service=NAMESPACE/NAME&client=IP&endpoint=IP[:PORT]&limit=N`, in each form.
 pub(super) fn page(desk: &FlowDesk, request: &PageRequest) -> Page {
     let (question, limit) = match read(request) {
         Ok(asked) => asked,
         Err(why) => return Page::text(400, format!("{why}; {TAKES}\n")),
     };
+    // Before the kernel is asked.
+    if let Err(page) = request.format() {
+        return page;
+    }
     match desk.ask(&question, limit) {
-        Ok(view) if request.value("format").as_deref() == Some("json") => json(&view),
-        Ok(view) => Page::text(200, view.text()),
+        Ok(view) => in_form(request, || json(&view), || view.text()),
         Err(error @ NoFlows::NoService(_)) => Page::text(404, format!("{error}\n")),
         Err(error) => Page::text(503, format!("{error}\n")),
     }
 }
 
-fn json(view: &FlowsView) -> Page {
+fn json(view: &FlowsView) -> String {
     // Writing to a text does not fail.
-    Page::json(200, serde_json::to_string(view).unwrap_or_default())
+    serde_json::to_string(view).unwrap_or_default()
 }
 
 fn read(request: &PageRequest) -> Result<(Question, usize), String> {
@@ -38,10 +42,7 @@ fn read(request: &PageRequest) -> Result<(Question, usize), String> {
         let number = text.parse().ok().filter(|limit| *limit <= FlowsView::FLOWS);
         number.ok_or_else(|| format!("limit={text:?} is not 0 to {}", FlowsView::FLOWS))
     })?;
-    match value("format").as_deref() {
-        None | Some("text" | "json") => Ok((question, limit)),
-        Some(other) => Err(format!("format={other:?} is not text or json")),
-    }
+    Ok((question, limit))
 }
 
 #[cfg(test)]
@@ -57,7 +58,6 @@ mod tests {
             ("service=web", Err("service=\"web\" is not NAMESPACE/NAME")),
             ("limit=1001", Err("limit=\"1001\" is not 0 to 1000")),
             ("limit=-1", Err("limit=\"-1\" is not 0 to 1000")),
-            ("format=xml", Err("format=\"xml\" is not text or json")),
         ] {
             let request = PageRequest { query: query.into(), ..PageRequest::default() };
             let limit = read(&request).map(|(_, limit)| limit);
