@@ -3,16 +3,17 @@
 //! ```text
 //! deadline   TCP: its client is answered with a reset (nftables::Resets), until KEEP is over
 //!            UDP, SCTP: conntrack forgets the flow, so that its next packet gets another endpoint
-//! + KEEP     TCP: conntrack forgets the connection
+//! + KEEP     TCP: conntrack forgets the connection; mode ipvs: the real server goes, and its connections with it
 //! ```
 //!
 //! Until then conntrack translates what the endpoint still sends: the client's kernel acknowledges it, and meets the reset.
 //!
-//! All of it is done on the sync thread, in pieces: a look at conntrack takes a share of its time at most, and what is to be
-//! forgotten is so a part at a time, with changes in between.
+//! All of it is done on the sync thread: a look at conntrack takes a share of its time at most, and what was found is ended in
+//! pieces, with changes in between.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataplane::{DrainCheck, DrainNews, Drains, Leaver};
@@ -30,14 +31,14 @@ const KEEP: Duration = Duration::from_secs(60);
 pub(crate) const AGAIN: Duration = Duration::from_secs(5);
 /// Looks at conntrack take one in this many parts of the thread's time at most: after each, the next one waits.
 const SHARE: u32 = 10;
-/// Flows that conntrack forgets in one go.
-const FORGET: usize = 4_096;
-/// Frontends that are looked up one by one in the kernel; more are cheaper in one dump.
+/// Flows that are reset, moved or forgotten in one go.
+const PIECE: usize = 4_096;
+/// Endpoints or frontends that are looked up one by one in the kernel; more are cheaper in one dump.
 const ONE_BY_ONE: usize = 3;
 
 type Reached = FxHashSet<(FrontendKey, EndpointAddr)>;
 
-/// What came of ending connections.
+/// What was done to connections.
 #[derive(Debug, Default)]
 pub(crate) struct Cut {
     /// TCP connections whose clients are told.
@@ -52,15 +53,31 @@ pub(crate) struct Cut {
 #[derive(Debug)]
 pub(crate) struct Cutter {
     resets: Resets,
+    /// TCP connections whose clients are to be told.
+    telling: Vec<Flow>,
+    /// Flows of other protocols that are to move.
+    moving: Vec<Flow>,
     /// Connections that conntrack forgets at that time.
     kept: VecDeque<(Instant, Vec<Flow>)>,
+    /// Endpoints whose connections were ended, each with when there may be nothing left of it, the first in front.
+    parting: VecDeque<(Instant, Leaver, Arc<[FrontendKey]>)>,
+    /// When there was something found last.
+    found: Instant,
     /// No look at conntrack before that.
     rested: Instant,
 }
 
 impl Cutter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { resets: Resets::adopt(now), kept: VecDeque::new(), rested: now }
+        Self {
+            resets: Resets::adopt(now),
+            telling: Vec::new(),
+            moving: Vec::new(),
+            kept: VecDeque::new(),
+            parting: VecDeque::new(),
+            found: now,
+            rested: now,
+        }
     }
 
     /// When connections may be ended again.
@@ -73,80 +90,107 @@ impl Cutter {
         self.rested = now + took * (SHARE - 1);
     }
 
-    /// Ends the connections of these endpoints. Errors: conntrack cannot be asked; nothing has ended then, or not all.
-    pub(crate) fn cut(
+    /// Looks for the connections of these endpoints, which [`Cutter::tend`] ends; how many there are, TCP and others. Errors:
+    /// conntrack cannot be asked; not all were found then.
+    pub(crate) fn find(
         &mut self,
         socket: &mut Socket,
         store: &Store,
         due: &[(Leaver, Drains)],
         now: Instant,
-    ) -> Result<Cut, NetlinkError> {
-        let mut cut = Cut::default();
+    ) -> Result<[usize; 2], NetlinkError> {
+        self.found = now;
+        let before = [self.telling.len(), self.moving.len()];
         for ((family, protocol), reached) in groups(store, due) {
             let found = find(socket, store.facts(), (family, protocol), &reached)?;
-            if protocol == Protocol::Tcp {
-                cut.reset += found.len();
-                self.reset(socket, found, now, &mut cut)?;
-            } else {
-                cut.moved += conntrack::delete_all(socket, &found)?;
+            let list = if protocol == Protocol::Tcp { &mut self.telling } else { &mut self.moving };
+            list.extend(found);
+        }
+        Ok([self.telling.len() - before[0], self.moving.len() - before[1]])
+    }
+
+    /// Remembers endpoints whose connections end now until the dataplane is to let go of them, which is when nothing that they send
+    /// needs translation any more; those without TCP at once.
+    pub(crate) fn part(&mut self, due: &[(Leaver, Drains)], now: Instant) {
+        for (who, drains) in due {
+            let parting = (who.clone(), Arc::clone(&drains.frontends));
+            match who.protocol {
+                Protocol::Tcp => self.parting.push_back((now + KEEP, parting.0, parting.1)),
+                _ => self.parting.push_front((now, parting.0, parting.1)),
             }
         }
+    }
+
+    /// Endpoints that the dataplane is to let go of now.
+    pub(crate) fn parted(&mut self, now: Instant) -> Vec<(Leaver, Arc<[FrontendKey]>)> {
+        let over = self.parting.iter().take_while(|(at, ..)| *at <= now).count();
+        self.parting.drain(..over).map(|(_, who, frontends)| (who, frontends)).collect()
+    }
+
+    /// When [`Cutter::tend`] or [`Cutter::parted`] has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let found = !self.telling.is_empty() || !self.moving.is_empty();
+        let kept = self.kept.front().map(|(at, _)| *at);
+        let parting = self.parting.front().map(|(at, ..)| *at);
+        [found.then_some(self.found), kept, parting, self.resets.due()].into_iter().flatten().min()
+    }
+
+    /// Ends a piece of what was found, has conntrack forget a piece of what was kept long enough, and takes away resets that are
+    /// over.
+    pub(crate) fn tend(&mut self, socket: Option<&mut Socket>, now: Instant) -> Result<Cut, NetlinkError> {
+        let mut cut = Cut::default();
+        if let Some(socket) = socket {
+            self.tell(socket, now, &mut cut)?;
+            let moving = piece(&mut self.moving);
+            cut.moved = self.forget(socket, moving, now)?;
+            let over = self.piece_of_what_is_over(now);
+            self.forget(socket, over, now)?;
+        }
+        self.resets.tend(now)?;
         Ok(cut)
     }
 
-    fn reset(
-        &mut self,
-        socket: &mut Socket,
-        mut found: Vec<Flow>,
-        now: Instant,
-        cut: &mut Cut,
-    ) -> Result<(), NetlinkError> {
+    fn tell(&mut self, socket: &mut Socket, now: Instant, cut: &mut Cut) -> Result<(), NetlinkError> {
+        let mut found = piece(&mut self.telling);
+        cut.reset = found.len();
         // Beyond what can be kept in mind, and of other zones, whose addresses may be anybody's.
-        let room =
-            (MOST_RESETS as usize).saturating_sub(self.kept.iter().map(|(_, flows)| flows.len()).sum());
+        let kept: usize = self.kept.iter().map(|(_, flows)| flows.len()).sum();
+        let room = (MOST_RESETS as usize).saturating_sub(kept);
         found.sort_by_key(|flow| flow.zone != 0);
         let own = found.iter().take_while(|flow| flow.zone == 0).count();
-        let rest = found.split_off(own.min(room));
+        let mut rest = found.split_off(own.min(room));
         let connections: Vec<Connection> = found.iter().map(connection).collect();
         if let Err(error) = self.resets.add(&connections, now) {
             cut.untold = Some(error);
-            conntrack::delete_all(socket, &found)?;
+            self.parting.iter_mut().for_each(|(at, ..)| *at = now);
+            rest.append(&mut found);
         } else if !found.is_empty() {
             self.kept.push_back((now + KEEP, found));
         }
-        conntrack::delete_all(socket, &rest).map(drop)
+        self.forget(socket, rest, now).map(drop)
     }
 
-    /// When [`Cutter::tend`] has something to do.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        let kept = self.kept.front().map(|(at, _)| *at);
-        [kept, self.resets.due()].into_iter().flatten().min()
+    /// Has conntrack forget these. After an error they are due again.
+    fn forget(&mut self, socket: &mut Socket, flows: Vec<Flow>, now: Instant) -> Result<usize, NetlinkError> {
+        if flows.is_empty() {
+            return Ok(0);
+        }
+        conntrack::delete_all(socket, &flows).inspect_err(|_| self.kept.push_front((now + AGAIN, flows)))
     }
 
-    /// Has conntrack forget what was kept long enough, and takes away resets that are over.
-    pub(crate) fn tend(&mut self, socket: Option<&mut Socket>, now: Instant) -> Result<(), NetlinkError> {
-        let over = self.part_of_what_is_over(now);
-        if let Some(socket) = socket.filter(|_| !over.is_empty())
-            && let Err(error) = conntrack::delete_all(socket, &over)
-        {
-            self.kept.push_front((now + AGAIN, over));
-            return Err(error);
+    /// Of what was kept long enough, a piece; the rest is due at once.
+    fn piece_of_what_is_over(&mut self, now: Instant) -> Vec<Flow> {
+        let Some((_, flows)) = self.kept.front_mut().filter(|(at, _)| *at <= now) else { return Vec::new() };
+        let piece = piece(flows);
+        if flows.is_empty() {
+            self.kept.pop_front();
         }
-        self.resets.tend(now)
+        piece
     }
+}
 
-    /// Of what was kept long enough, as much as is forgotten in one go; the rest is due at once.
-    fn part_of_what_is_over(&mut self, now: Instant) -> Vec<Flow> {
-        if self.kept.front().is_none_or(|(at, _)| *at > now) {
-            return Vec::new();
-        }
-        let Some((at, mut flows)) = self.kept.pop_front() else { return Vec::new() };
-        if flows.len() > FORGET {
-            let rest = flows.split_off(FORGET);
-            self.kept.push_front((at, rest));
-        }
-        flows
-    }
+fn piece(flows: &mut Vec<Flow>) -> Vec<Flow> {
+    flows.split_off(flows.len().saturating_sub(PIECE))
 }
 
 /// Endpoints that conntrack has connections to, and that no slice of their Service has: they went before this process was
@@ -208,14 +252,7 @@ fn find(
     (family, protocol): (IpFamily, Protocol),
     reached: &Reached,
 ) -> Result<Vec<Flow>, NetlinkError> {
-    let kernel_family = if family == IpFamily::V4 { Family::V4 } else { Family::V6 };
-    let base = Filter { protocol: Some(protocol.number()), ..Filter::all(kernel_family) };
-    let frontends: BTreeSet<FrontendKey> = reached.iter().map(|(frontend, _)| *frontend).collect();
-    let filters: Vec<Filter> = if frontends.len() > ONE_BY_ONE {
-        vec![base]
-    } else {
-        frontends.iter().map(|frontend| flows::narrow(&base, frontend)).collect()
-    };
+    let filters = filters(family, protocol, reached);
     // A flow may come twice. The kernel's ids alone are no keys: of 50,000 flows two have the same at times.
     let mut found: FxHashMap<(u32, Tuple), Flow> = FxHashMap::default();
     for filter in &filters {
@@ -228,6 +265,23 @@ fn find(
         })?;
     }
     Ok(found.into_values().collect())
+}
+
+/// What to ask conntrack for: the flows of each endpoint, or of each frontend, where there are few; it compares in the kernel, but
+/// for IPv6 addresses.
+fn filters(family: IpFamily, protocol: Protocol, reached: &Reached) -> Vec<Filter> {
+    let kernel_family = if family == IpFamily::V4 { Family::V4 } else { Family::V6 };
+    let base = Filter { protocol: Some(protocol.number()), ..Filter::all(kernel_family) };
+    let endpoints: BTreeSet<EndpointAddr> = reached.iter().map(|(_, endpoint)| *endpoint).collect();
+    let frontends: BTreeSet<FrontendKey> = reached.iter().map(|(frontend, _)| *frontend).collect();
+    if endpoints.len() <= ONE_BY_ONE {
+        let of = |e: &EndpointAddr| Filter { reply_src: Some(e.ip), reply_sport: Some(e.port), ..base };
+        endpoints.iter().map(of).collect()
+    } else if frontends.len() <= ONE_BY_ONE {
+        frontends.iter().map(|frontend| flows::narrow(&base, frontend)).collect()
+    } else {
+        vec![base]
+    }
 }
 
 /// The frontends that a flow may be to: a VIP, or a NodePort if the address is one of this node's.
@@ -250,5 +304,42 @@ fn connection(flow: &Flow) -> Connection {
     Connection {
         client: SocketAddr::new(original.src, original.sport),
         frontend: SocketAddr::new(original.dst, original.dport),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_asked_for_few_endpoints_or_few_frontends() {
+        let at = |n: u16| EndpointAddr { ip: [10, 0, (n >> 8) as u8, n as u8].into(), port: 80 };
+        let vip = |port| FrontendKey::Vip { ip: [10, 96, 0, 1].into(), protocol: Protocol::Tcp, port };
+        let of = |ends: u16, fronts: u16| {
+            let reached = (0..ends).flat_map(|e| (0..fronts).map(move |f| (vip(f), at(e)))).collect();
+            filters(IpFamily::V4, Protocol::Tcp, &reached)
+        };
+        for (ends, fronts, count) in [(0, 0, 0), (1, 9, 1), (3, 1, 3), (4, 3, 3), (4, 4, 1)] {
+            assert_eq!(of(ends, fronts).len(), count, "{ends} endpoints, {fronts} frontends");
+        }
+        assert_eq!((of(1, 9)[0].reply_src, of(1, 9)[0].reply_sport), (Some(at(0).ip), Some(80)));
+        assert_eq!((of(9, 1)[0].original_dport, of(9, 1)[0].reply_src), (Some(0), None));
+    }
+
+    #[test]
+    fn flows_are_ended_in_pieces() {
+        let tuple = Tuple { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into(), sport: 1, dport: 2 };
+        let flow = Flow { protocol: 6, original: tuple, reply: tuple, zone: 0, id: 0, status: 0 };
+        let now = Instant::now();
+        let mut cutter = Cutter::new(now);
+        cutter.kept.push_back((now + KEEP, vec![flow; 2 * PIECE + 1]));
+        assert!(cutter.piece_of_what_is_over(now).is_empty());
+        let pieces = std::iter::from_fn(|| Some(cutter.piece_of_what_is_over(now + KEEP).len()));
+        assert_eq!(pieces.take(4).collect::<Vec<_>>(), [PIECE, PIECE, 1, 0]);
+        assert!(cutter.kept.is_empty());
+        // What was found is due at once.
+        assert!(cutter.due().is_some_and(|at| at > now));
+        cutter.telling.push(flow);
+        assert_eq!(cutter.due(), Some(now));
     }
 }

@@ -85,8 +85,9 @@ impl Default for Settings {
     }
 }
 
-/// How long a real server stays after the drain deadline of its Service, unless it is told to go.
-const AFTER_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a real server stays after the drain deadline of its Service, unless it is told to go; which it is when its clients have
+/// heard of the end.
+const AFTER_DEADLINE: Duration = Duration::from_secs(90);
 
 /// The dataplane. Without a kernel it can still lower and print.
 #[derive(Debug)]

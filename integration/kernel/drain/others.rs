@@ -206,7 +206,7 @@ fn thousands() -> Result<()> {
         let log = stage.log()?;
         let told = log.lines().find(|line| line.contains("drain deadlines are over")).unwrap_or("nothing");
         eprintln!("{changes} changes, the slowest in {slowest:?}; {told}");
-        ensure!(slowest < Duration::from_secs(3), "a change took {slowest:?}");
+        ensure!(slowest < deadline() * 2, "a change took {slowest:?}");
         Ok(())
     })
 }

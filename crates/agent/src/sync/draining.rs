@@ -5,7 +5,7 @@ use std::time::Instant;
 use dataplane::SyncReport;
 
 use super::SyncLoop;
-use crate::drain::{self, AGAIN};
+use crate::drain::{self, AGAIN, Cut};
 
 impl SyncLoop {
     /// Takes in what a sync has found. What is due at once ends at once.
@@ -43,15 +43,43 @@ impl SyncLoop {
     pub(super) fn end_drains(&mut self) {
         let now = Instant::now();
         if self.drains_due().is_some_and(|at| at <= now) {
-            self.cut(now);
-            if let Err(error) = self.cutter.tend(self.conntrack.as_mut(), now) {
-                tracing::debug!(%error, "cannot take away what drained connections have left");
+            self.find_drained(now);
+            self.let_go(now);
+            match self.cutter.tend(self.conntrack.as_mut(), now) {
+                Ok(cut) => self.note_cut(&cut),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot end drained connections, or not all; trying again")
+                }
             }
         }
         self.board.metrics.draining.set(i64::try_from(self.draining.len()).unwrap_or(i64::MAX));
     }
 
-    fn cut(&mut self, now: Instant) {
+    /// Has the dataplane let go of endpoints whose connections were ended, unless they have come back and left again.
+    fn let_go(&mut self, now: Instant) {
+        let parted = self.cutter.parted(now);
+        for (who, frontends) in &parted {
+            if self.draining.of(&who.service).all(|(other, _)| other != who) {
+                self.engine.end_drain(who, frontends);
+            }
+        }
+        if !parted.is_empty() {
+            self.tending.now(now);
+        }
+    }
+
+    fn note_cut(&self, cut: &Cut) {
+        self.board.metrics.drain_ended.inc_by((cut.reset + cut.moved) as u64);
+        if let Some(error) = &cut.untold {
+            tracing::warn!(
+                %error,
+                "connections to endpoints that are gone cannot be reset (nf_tables, Linux 5.9); conntrack forgets them, and clients \
+                 hear of it from another endpoint"
+            );
+        }
+    }
+
+    fn find_drained(&mut self, now: Instant) {
         if self.cutter.rested() > now {
             return;
         }
@@ -59,32 +87,14 @@ impl SyncLoop {
         if due.is_empty() {
             return;
         }
-        for (who, drains) in &due {
-            self.engine.end_drain(who, &drains.frontends);
-        }
-        self.tending.now(now);
-        let Some(socket) = self.conntrack.as_mut() else { return };
-        let result = self.cutter.cut(socket, self.engine.store(), &due, now);
+        let Some(socket) = self.conntrack.as_mut() else { return self.cutter.part(&due, now) };
+        let result = self.cutter.find(socket, self.engine.store(), &due, now);
         let took = now.elapsed();
         self.cutter.rest(took, now + took);
         match result {
-            Ok(cut) => {
-                self.board.metrics.drain_ended.inc_by((cut.reset + cut.moved) as u64);
-                if let Some(error) = &cut.untold {
-                    tracing::warn!(
-                        %error,
-                        "connections to endpoints that are gone cannot be reset (nf_tables, Linux 5.9); conntrack forgets them, \
-                         and clients hear of it from another endpoint"
-                    );
-                }
-                let endpoints = due.len();
-                tracing::info!(
-                    endpoints,
-                    reset = cut.reset,
-                    moved = cut.moved,
-                    ?took,
-                    "drain deadlines are over"
-                );
+            Ok([reset, moved]) => {
+                self.cutter.part(&due, now);
+                tracing::info!(endpoints = due.len(), reset, moved, ?took, "drain deadlines are over");
             }
             Err(error) => {
                 tracing::error!(%error, "cannot end connections to endpoints that are gone; trying again in {AGAIN:?}");
