@@ -1,7 +1,10 @@
 //! `/debug/flows` and `towpath flows`: which endpoint each connection went to, as real packets show it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -10,6 +13,7 @@ use testkit::wait;
 
 use crate::agent::METRICS;
 use crate::backend::is_ipvs;
+use crate::drain::others::remember;
 use crate::ipvs::held::{self, HELD, HOLDERS, Holders};
 use crate::packets::{ANSWER, Answer, answer};
 use crate::plan::Plan;
@@ -21,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test::new("only_what_is_asked_for_is_shown", filters),
     Test::new("an_endpoint_to_itself_and_every_address_of_a_node_port_are_shown", itself),
     Test::new("explain_shows_the_connections_of_a_client_to_a_frontend", explained),
+    Test::new("fifty_thousand_are_counted_while_changes_are_programmed", many).not_in_ipvs(),
     Test::new("bytes_are_counted_by_endpoint", bytes),
     Test::new("an_endpoint_that_is_gone_is_called_so", gone),
     Test::new("what_cannot_be_asked_is_refused", refused),
@@ -261,6 +266,58 @@ fn explained() -> Result<()> {
         let none = explain(&["--to", &format!("{OTHER}/udp")])?;
         ensure!(none.contains("  now       no connection from there to here"), "{none}");
         ensure!(held.len() == 12);
+        Ok(())
+    })
+}
+
+/// Connections of which a list is made, about as many as a busy node has.
+const MANY: u32 = 50_000;
+
+/// Lists of them are made all the time, and no change waits for one.
+fn many() -> Result<()> {
+    stage()?.play(|stage| {
+        remember(stage, MANY, "10.96.0.20")?;
+        let before = stage.metric("process_resident_memory_bytes")?;
+        let page = flows(stage, "service=ns/held")?;
+        ensure!(page["totals"]["connections"] == MANY, "{}", page["totals"]);
+        ensure!(page["services"][0]["endpoints"][0]["totals"]["connections"] == MANY / 2, "{}", page["services"]);
+        ensure!(list(&page, "flows")?.len() == 1_000, "the list is bounded");
+        let some = flows(stage, "client=203.0.113.10")?;
+        ensure!(some["totals"]["connections"] == MANY - 30_000, "{}", some["totals"]);
+        let (all_ms, some_ms) = (&page["tookMs"], &some["tookMs"]);
+        let none = flows(stage, "client=192.0.2.77")?;
+        ensure!(none["totals"]["connections"] == 0, "{none:#}");
+        let world = Arc::clone(&stage.world);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&is_over);
+        let asking = thread::spawn(move || {
+            let mut answers = 0;
+            for n in (0..250_u8).cycle() {
+                if until.load(Ordering::Relaxed) {
+                    return answers;
+                }
+                // Another question each time, so that none is answered from memory.
+                let path = format!("/debug/flows?service=ns/held&client=203.0.113.{n}");
+                answers += u32::from(http::get(world.node(), METRICS, &path).is_ok_and(|page| page.is_some()));
+            }
+            answers
+        });
+        let mut slowest = Duration::ZERO;
+        for n in 0..10 {
+            let begun = Instant::now();
+            stage.change(|scene| scene.services[1].ports[0].port = 100 + n)?;
+            slowest = slowest.max(begun.elapsed());
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let answers = asking.join().map_err(|_| anyhow::anyhow!("the one who asks has failed"))?;
+        let memory = (stage.metric("process_resident_memory_bytes")? - before) / 1e6;
+        eprintln!(
+            "all in {all_ms} ms, 20,000 in {some_ms} ms, none in {} ms; the slowest of 10 changes in {slowest:?} beside {answers} \
+             answers; {memory:.0} MB more",
+            none["tookMs"]
+        );
+        ensure!(answers > 0 && slowest < SOON / 3, "a change took {slowest:?} beside {answers} answers");
+        ensure!(memory < 100.0, "{memory} MB more");
         Ok(())
     })
 }

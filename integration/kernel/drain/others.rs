@@ -165,15 +165,15 @@ fn on_the_page() -> Result<()> {
 /// Connections that are to end. Half of them of the endpoint that goes.
 const THOUSANDS: u32 = 40_000;
 
-/// Connections that nobody has, as conntrack has them.
-fn remember(stage: &Stage) -> Result<()> {
+/// Connections of 203.0.113.9 and its neighbours to two endpoints that nobody has, as conntrack has them.
+pub(crate) fn remember(stage: &Stage, count: u32, vip: &str) -> Result<()> {
     use std::fmt::Write;
     let mut text = String::new();
-    for n in 0..THOUSANDS {
+    for n in 0..count {
         let (client, port, end) = (9 + n / 30_000, 10_000 + n % 30_000, 1 + n % 2);
         writeln!(
             text,
-            "-I -p tcp -s 203.0.113.{client} -d 198.51.100.20 --sport {port} --dport 90 --dst-nat 10.244.2.{end}:9090 \
+            "-I -p tcp -s 203.0.113.{client} -d {vip} --sport {port} --dport 90 --dst-nat 10.244.2.{end}:9090 \
              --state ESTABLISHED --timeout 3600 -u ASSURED,SEEN_REPLY"
         )?;
     }
@@ -188,7 +188,7 @@ fn thousands() -> Result<()> {
     plan(Some(Duration::from_secs(1)))?.start()?.play(|stage| {
         let lines = Lines::listen(stage)?;
         let (from, to) = lines::FRONTENDS[6];
-        remember(stage)?;
+        remember(stage, THOUSANDS, "198.51.100.20")?;
         let mut mine = (0..6).map(|_| lines.open(stage, from, to)).collect::<Result<Vec<_>>>()?;
         lines::set_ends(stage, &[SECOND, THIRD])?;
         let (began, mut slowest, mut changes) = (Instant::now(), Duration::ZERO, 0);
