@@ -67,8 +67,10 @@ add rule ip towpath yet-another jump another
 add element ip towpath my-map { 192.0.2.1 : jump another, 192.0.2.2 : goto yet-another }
 ";
 
-/// When repair is due.
+/// When repair is due on a quiet machine: `cargo xtask bench hands` measures it.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// On a busy one: as often the time that it takes to start a small program there, which takes some milliseconds otherwise.
+const STARTS: u32 = 150;
 /// A pod of the other family.
 const POD6: &str = "fd00:244::5";
 const REPAIRED: &str = "towpath_drift_repaired_total";
@@ -103,10 +105,30 @@ pub(crate) fn repairs(stage: &Stage) -> Result<f64> {
 
 /// Waits until a repair is counted and nothing differs.
 pub(crate) fn await_repair(stage: &mut Stage, before: f64) -> Result<()> {
-    let start = Instant::now();
-    wait::until("a repair", 4 * DEADLINE, || Ok((repairs(stage)? > before).then_some(())))?;
-    ensure!(start.elapsed() < DEADLINE, "repaired only after {:?}", start.elapsed());
+    in_time(stage, DEADLINE, |stage| Ok(repairs(stage)? > before))?;
     stage.progress().map(drop)
+}
+
+/// Waits until a repair is seen, which is due then, or later in proportion on a busy machine.
+pub(crate) fn in_time(stage: &Stage, due: Duration, seen: impl Fn(&Stage) -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    wait::until("a repair", 20 * due, || Ok(seen(stage)?.then_some(())))?;
+    let took = start.elapsed();
+    if took < due {
+        return Ok(());
+    }
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        stage.node().command("true", &[])?;
+        starts.push(start.elapsed());
+    }
+    let busy = starts.into_iter().max().unwrap_or_default() * STARTS;
+    ensure!(
+        took < busy,
+        "repaired only after {took:?}; due after {due:?}, or {busy:?} on a machine as busy as this"
+    );
+    Ok(())
 }
 
 /// A change of ours right after somebody else's must not hide it.

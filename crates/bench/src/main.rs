@@ -10,6 +10,7 @@ mod connect;
 mod data;
 mod dns;
 mod fresh;
+mod hands;
 mod load;
 mod page;
 mod process;
@@ -76,6 +77,8 @@ enum What {
     Api,
     /// `towpath run` while others change our tables, or commit a lot; only where it is asked for.
     Tamper,
+    /// How soon each kind of tamper is repaired, in modes nftables and iptables; only where it is asked for.
+    Hands,
     /// The pages of `towpath run`, and the connections of one Service; only where it is asked for.
     Page,
     /// A new connection through a VIP.
@@ -116,6 +119,7 @@ fn main() -> Result<()> {
             What::Agent => agent::measure(size, bench.changes)?,
             What::Api => api::measure(size, bench.repetitions, bench.changes)?,
             What::Tamper => tamper::measure(size, bench.repetitions)?,
+            What::Hands => hands::measure(size, bench.repetitions)?,
             What::Page => page::measure(size, bench.repetitions)?,
             What::Connect => connect::measure(size)?,
             What::Vips => vips::measure(bench.services, bench.repetitions)?,
