@@ -12,9 +12,9 @@ use crate::data::Size;
 use crate::process::Agent;
 use crate::stats;
 
-/// A comparison is paid for by fifty times what it took; a little more.
+/// A comparison is paid for by fifty times what it took: so long, and a little longer, the agent is left alone after it.
 const PAID: u32 = 60;
-/// At least so long the agent is left alone between two.
+/// At least so long, and on to another moment of the agent's pace.
 const REST: Duration = Duration::from_millis(600);
 const REPAIRS: &str = "towpath_repairs_total{of=\"rules\"}";
 const COMPARED: &str = "kubeproxy_sync_full_proxy_rules_duration_seconds_sum{ip_family=\"IPv4\"}";
@@ -62,21 +62,15 @@ fn one_mode(mode: &str, flags: &[&str], hands: &[Hand], size: Size, repetitions:
     let agent = Agent::spawn(&namespace, &[&own, flags].concat())?;
     agent.await_sync()?;
     for hand in hands {
-        let mut times = Vec::new();
+        let (mut times, mut compared) = (Vec::new(), Duration::ZERO);
         for n in 0..repetitions {
-            pause(&agent, n)?;
+            thread::sleep((compared * PAID).max(REST) + Duration::from_millis(u64::from(n * 37 % 250)));
+            let before = agent.metric(COMPARED)?;
             times.push(repair(&namespace, &agent, hand)?);
+            compared = Duration::from_secs_f64((agent.metric(COMPARED)? - before).max(0.0));
         }
         stats::print(&format!("{mode}: {}", hand.join(" ")), times);
     }
-    Ok(())
-}
-
-/// Until what was compared is paid for, and on to another moment of the agent's pace.
-fn pause(agent: &Agent<'_>, n: u32) -> Result<()> {
-    let (sum, count) = (agent.metric(COMPARED)?, agent.metric(&COMPARED.replace("_sum", "_count"))?);
-    let one = Duration::from_secs_f64(sum / count.max(1.0));
-    thread::sleep((one * PAID).max(REST) + Duration::from_millis(u64::from(n * 37 % 250)));
     Ok(())
 }
 

@@ -1,14 +1,15 @@
 //! Other programs' hands in what the node has for DNS: found and repaired within about a second.
 
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testkit::wait;
 
 use crate::dns::node::{DAMAGE, network, sorted};
 use crate::dns::program::{INTERCEPT, await_alive, build, intercepted};
 use crate::dns::{LISTEN, LISTEN6, plan};
 use crate::stage::Stage;
+use crate::tamper::in_time;
 
 /// Repair is due within a second; the look at the result takes a while too.
 const DEADLINE: Duration = Duration::from_millis(2500);
@@ -32,14 +33,15 @@ pub(super) fn repaired() -> Result<()> {
 fn one(stage: &mut Stage, program: &str, args: &[&str], good: &[String]) -> Result<()> {
     let told = count(stage)?;
     stage.node().command(program, args)?;
-    let (start, mut last) = (Instant::now(), Vec::new());
-    let done = wait::until("the repair", DEADLINE, || {
-        last = sorted(&network(stage.node())?);
-        Ok((last == good).then_some(()))
+    let last = RefCell::new(Vec::new());
+    let done = in_time(stage, DEADLINE, |stage| {
+        *last.borrow_mut() = sorted(&network(stage.node())?);
+        Ok(*last.borrow() == good)
     });
     let differ = || {
+        let last = last.borrow();
         let lines = last.iter().filter(|line| !good.contains(line));
-        format!("after {:?} there is {:#?}", start.elapsed(), lines.collect::<Vec<_>>())
+        format!("there is {:#?}", lines.collect::<Vec<_>>())
     };
     done.with_context(differ)?;
     // The log is written by a thread of its own.
