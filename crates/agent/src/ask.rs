@@ -1,6 +1,6 @@
 //! Questions of pages to the sync thread: each costs it little, and all of them together a bounded share of its time.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,10 @@ use crate::sync::Message;
 
 /// How long a question waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a question waits for a place in the queue, which a burst of changes may fill.
+const QUEUED: Duration = Duration::from_secs(2);
+/// How often it looks for one.
+const LOOK: Duration = Duration::from_millis(10);
 /// Questions take at most one in this many parts of the sync thread's time: after each, the next one waits.
 const SHARE: u32 = 10;
 
@@ -60,9 +64,43 @@ impl Asker {
             let answer = question(seen);
             let _ = reply.send((answer, started.elapsed()));
         });
-        self.sync.try_send(Message::Ask(question)).map_err(|_| NoAnswer)?;
+        self.send(question)?;
         let (answer, took) = answer.recv_timeout(PATIENCE).map_err(|_| NoAnswer)?;
         *next = Instant::now() + took * (SHARE - 1);
         Ok(answer)
+    }
+
+    /// The sync thread may have much to do, and no place in its queue for a while.
+    fn send(&self, question: Question) -> Result<(), NoAnswer> {
+        let (asked, mut message) = (Instant::now(), Message::Ask(question));
+        loop {
+            message = match self.sync.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(message)) if asked.elapsed() < QUEUED => message,
+                Err(_) => return Err(NoAnswer),
+            };
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_waited_for() {
+        let (sync, queue) = sync_channel(1);
+        sync.send(Message::Stop).unwrap();
+        let asker = Asker::new(sync);
+        let reader = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(queue.recv());
+            matches!(queue.recv(), Ok(Message::Ask(_)))
+        });
+        // The question is dropped with the queue: there is no answer, and it was asked nevertheless.
+        assert_eq!(asker.ask(|_| ()), Err(NoAnswer));
+        assert!(reader.join().unwrap(), "it was not asked");
+        assert_eq!(asker.ask(|_| ()), Err(NoAnswer));
     }
 }

@@ -21,6 +21,9 @@ const BIND_AGAIN: Duration = Duration::from_secs(5);
 /// How long an Event may take to be posted before the process ends because of what it says.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Pages that take long are made by so many threads.
+const PAGES_AT_ONCE: usize = 8;
+
 /// What is served where.
 pub(crate) struct Listeners {
     pub(crate) health: Arc<dyn Pages>,
@@ -36,8 +39,12 @@ pub(crate) fn until_stopped(
     mut restart: UnboundedReceiver<String>,
     threads: &[&JoinHandle<()>],
 ) -> Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(PAGES_AT_ONCE)
+        // However many pages are asked for, a sync goes before them.
+        .on_thread_start(|| drop(netlink::stand_back()))
+        .build()?;
     let Listeners { health, debug, service_health, events } = listeners;
     let result = runtime.block_on(async {
         let mut term = signal(SignalKind::terminate())?;

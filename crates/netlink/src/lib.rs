@@ -29,5 +29,5 @@ mod socket;
 pub mod xt;
 
 pub use error::NetlinkError;
-pub use memory::give_back_memory;
+pub use memory::{give_back_memory, stand_back};
 pub use socket::{Reply, Socket};
