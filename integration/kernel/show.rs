@@ -50,7 +50,7 @@ fn explain_live() -> Result<()> {
             let mut live = success(stage, &["explain", "--live", "--from", from, "--to", to, "-o", "json"])?;
             conforms("explain-live", &live)?;
             let (kernel, synced) = (live["kernel"].take(), live["synced"].take());
-            let own = ["node", "mode", "synced", "kernel"];
+            let own = ["node", "mode", "synced", "kernel", "connections"];
             live.as_object_mut().context("an object")?.retain(|key, _| !own.contains(&&**key));
             let offline =
                 success(stage, &offline(stage, &["explain", "--from", from, "--to", to, "-o", "json"])?)?;
