@@ -144,6 +144,12 @@ fn each_flow() -> Result<()> {
             let seen = flow["masqueraded"].as_str().map(socket).transpose()?.map(|seen| seen.ip());
             ensure!(seen == other, "the endpoint saw {other:?}: {flow}");
         }
+        let notes = list(&page, "notes")?.iter().filter_map(Value::as_str);
+        ensure!(
+            notes.filter(|note| note.contains("net.netfilter.nf_conntrack_acct is 0")).count() == 1,
+            "{page:#}"
+        );
+        ensure!(page["totals"]["bytesIn"].is_null() && page["flows"][0]["bytesIn"].is_null(), "{page:#}");
         let tcp = |flow: &&Value| flow["service"] == "ns/held" && flow["state"] == "ESTABLISHED";
         ensure!(list(&page, "flows")?.iter().filter(tcp).count() == held.len(), "{page:#}");
         totals(&page, "ns/dns", &talks.iter().map(|talk| talk.answer.endpoint).collect::<Vec<_>>())?;

@@ -14,8 +14,9 @@ use crate::stage::{NODE, Stage, ip};
 pub(crate) const TESTS: &[Test] = &[
     Test::new("connections_of_others_to_the_same_endpoint_live_on", of_others),
     Test::new("connections_that_another_service_takes_over_live_on", taken_over),
-    Test::new("an_annotation_that_goes_ends_nothing_and_one_that_changes_counts", changed),
-    Test::new("the_deadline_is_on_the_page_of_the_service", on_the_page),
+    Test::new("connections_under_policy_local_end_too", policy_local),
+    Test::new("an_annotation_that_goes_ends_nothing_and_one_that_changes_counts", changed).not_in_ipvs(),
+    Test::new("the_deadline_is_on_the_page_of_the_service", on_the_page).not_in_ipvs(),
     Test::new("thousands_of_connections_end_while_changes_are_programmed", thousands).not_in_ipvs(),
 ];
 
@@ -103,6 +104,28 @@ fn taken_over() -> Result<()> {
         ended(stage, open.iter().filter(|line| alone(line)).count())?;
         for line in &mut open {
             if alone(line) { line.is_reset_when_it_asks() } else { line.talk() }?;
+        }
+        Ok(())
+    })
+}
+
+/// Under externalTrafficPolicy Local clients keep their addresses, and this node is left without an endpoint.
+fn policy_local() -> Result<()> {
+    let local = |scene: &mut testkit::scene::Scene| {
+        if let Ok(service) = scene.service(LINES) {
+            service.external_traffic_policy = Some(testkit::cases::Policy::Local);
+        }
+        let ends = scene.slices.iter_mut().flat_map(|slice| &mut slice.endpoints);
+        ends.for_each(|end| end.node = Some(testkit::scene::NODE_NAME.to_owned()));
+    };
+    plan(Some(deadline()))?.with(local).start()?.play(|stage| {
+        let lines = Lines::listen(stage)?;
+        let mut all = open(stage, &lines, &lines::FRONTENDS[6..], 2)?;
+        lines::set_ends(stage, &[])?;
+        all.iter_mut().try_for_each(Line::talk).context("before the deadline")?;
+        ended(stage, all.len())?;
+        for (n, line) in all.iter_mut().enumerate() {
+            if n % 2 == 0 { line.is_reset_when_it_asks() } else { line.is_reset_when_it_reads() }?;
         }
         Ok(())
     })
