@@ -83,6 +83,11 @@ impl Draining {
         self.all.range(first..).take_while(move |(who, _)| who.service == *service)
     }
 
+    /// Whether an endpoint drains.
+    pub fn has(&self, who: &Leaver) -> bool {
+        self.all.contains_key(who)
+    }
+
     /// How many endpoints drain.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -151,6 +156,7 @@ mod tests {
         draining.take(left(who("a", 1), 9, false), now);
         draining.take(left(who("a", 2), 0, false), now);
         draining.take(left(who("b", 1), 3, false), now);
+        assert!(draining.has(&who("a", 2)) && !draining.has(&who("b", 2)));
         // That it leaves a slice too does not begin its time anew.
         draining.take(left(who("b", 1), 3, true), now + SECOND);
         assert_eq!(draining.next(), Some(now));

@@ -59,7 +59,7 @@ impl SyncLoop {
     fn let_go(&mut self, now: Instant) {
         let parted = self.cutter.parted(now);
         for (who, frontends) in &parted {
-            if self.draining.of(&who.service).all(|(other, _)| other != who) {
+            if !self.draining.has(who) {
                 self.engine.end_drain(who, frontends);
             }
         }
