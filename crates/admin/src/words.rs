@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The text as a terminal may have it: what moves its cursor, changes its colours or its title, or the order of what it shows, is
-/// written as an escape (`\u{1b}`). Lines and tabs stay.
+/// written as an escape (`\u001b`), which JSON has too: a string in JSON says the same afterwards. Lines and tabs stay.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let harmless = |b: u8| matches!(b, b' '..=b'~' | b'\n' | b'\t');
     if text.bytes().all(harmless) || !text.chars().any(acts) {
@@ -14,7 +14,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         if acts(c) {
             // Writing to a text does not fail.
-            let _ = write!(out, "{}", c.escape_default());
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
         }
@@ -46,12 +46,12 @@ mod tests {
             ("", ""),
             ("a\tb\nc ~", "a\tb\nc ~"),
             ("Zürich €", "Zürich €"),
-            ("\x1b[2J\x1b]0;title\x07", "\\u{1b}[2J\\u{1b}]0;title\\u{7}"),
-            ("a\rb\x7f\u{9b}2J", "a\\rb\\u{7f}\\u{9b}2J"),
-            ("a\u{202e}b\u{2066}c\u{2028}", "a\\u{202e}b\\u{2066}c\\u{2028}"),
+            ("\x1b[2J\x1b]0;title\x07", "\\u001b[2J\\u001b]0;title\\u0007"),
+            ("a\rb\x7f\u{9b}2J", "a\\u000db\\u007f\\u009b2J"),
+            ("a\u{202e}b\u{2066}c\u{2028}", "a\\u202eb\\u2066c\\u2028"),
         ] {
             assert_eq!(printable(text), expected, "{text:?}");
         }
-        assert_eq!(in_one_line("a\nb\x1b"), "a\\nb\\u{1b}");
+        assert_eq!(in_one_line("a\nb\x1b"), "a\\nb\\u001b");
     }
 }

@@ -165,12 +165,22 @@ mod tests {
                 b"WARN a\n2026-11-22T00:00:00Z INFO all is well\n",
                 b"WARN a\\n2026-11-22T00:00:00Z INFO all is well\n",
             ),
-            (b"a\x1b[2J\r\n", b"a\\u{1b}[2J\\r\n"),
+            (b"a\x1b[2J\r\n", b"a\\u001b[2J\\u000d\n"),
             ("{\"a\": \"é\"}\n".as_bytes(), "{\"a\": \"é\"}\n".as_bytes()),
             (b"a\xff\n", "a\u{fffd}\n".as_bytes()),
         ] {
             assert_eq!(line(draft), written, "{:?}", String::from_utf8_lossy(draft));
         }
+    }
+
+    #[test]
+    fn a_line_of_json_stays_json() {
+        let text = "a\u{7f}\u{9b}2J\u{202e}\n\x1b\"\\";
+        let draft = serde_json::json!({ "message": text }).to_string() + "\n";
+        let written = line(draft.as_bytes());
+        assert!(!String::from_utf8_lossy(&written).trim_end().chars().any(char::is_control));
+        let read: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(read["message"], text);
     }
 
     #[test]
