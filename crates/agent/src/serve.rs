@@ -43,7 +43,9 @@ pub(crate) fn until_stopped(
         .enable_all()
         .max_blocking_threads(PAGES_AT_ONCE)
         // However many pages are asked for, a sync goes before them.
-        .on_thread_start(|| drop(netlink::stand_back()))
+        .on_thread_start(|| {
+            netlink::stand_back();
+        })
         .build()?;
     let Listeners { health, debug, service_health, events } = listeners;
     let result = runtime.block_on(async {

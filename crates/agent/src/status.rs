@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use serde::Deserialize;
 
 use crate::client::{self, AgentArgs};
 use crate::colour::Colours;
@@ -46,11 +47,42 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 fn ask(args: &StatusArgs) -> Result<StatusView> {
-    let body = client::get(args.agent.agent, PATH, &[("format", "json")])?;
-    serde_json::from_str(&body).context("the agent's answer is not what this version of towpath reads")
+    read(&client::get(args.agent.agent, PATH, &[("format", "json")])?)
+}
+
+/// Reads an answer; that of another version may lack something.
+fn read(body: &str) -> Result<StatusView> {
+    serde_json::from_str(body).with_context(|| {
+        let other: Option<Version> = serde_json::from_str(body).ok();
+        let other = other.map_or(String::new(), |agent| format!(" (the agent is {})", agent.version));
+        let own = env!("CARGO_PKG_VERSION");
+        format!("the agent's answer is not what this version of towpath, {own}, reads{other}")
+    })
+}
+
+/// What every version says.
+#[derive(Deserialize)]
+struct Version {
+    version: String,
 }
 
 fn show(args: &StatusArgs, view: &StatusView) -> Result<()> {
     let text = if args.output == "json" { view.json() } else { view.text(Colours::wanted()) };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_another_version() {
+        let of = |body: &str| read(body).map_err(|error| error.to_string());
+        let whole = StatusView::default();
+        assert_eq!(of(&whole.json()), Ok(whole));
+        let own = env!("CARGO_PKG_VERSION");
+        let refused = format!("the agent's answer is not what this version of towpath, {own}, reads");
+        assert_eq!(of("{\"version\": \"0.0.7\"}"), Err(format!("{refused} (the agent is 0.0.7)")));
+        assert_eq!(of("<html>"), Err(refused));
+    }
 }
