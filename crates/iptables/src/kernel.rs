@@ -27,6 +27,8 @@ pub struct Kernel {
     watch: Watch,
     probed: bool,
     reads_only: bool,
+    /// It is asked what others do, so this is a running program that may wake tables: who only compares writes nothing.
+    guards: bool,
     /// Tables that somebody had put out of force, and that are in force again since somebody asked.
     woken: Vec<String>,
 }
@@ -43,6 +45,7 @@ impl Kernel {
             watch,
             probed: false,
             reads_only: false,
+            guards: false,
             woken: Vec::new(),
         }
     }
@@ -87,7 +90,12 @@ impl Kernel {
             for table in Table::ALL {
                 self.mind_dormant(family, table, &mut objects);
                 match self.tools.save_text(family, table.as_str()) {
-                    Ok(saved) => observe::observe(family, table, &saved, &mut objects),
+                    Ok(saved) => {
+                        observe::observe(family, table, &saved, &mut objects);
+                        if self.reads_only {
+                            observe::ahead(family, table, &saved, &mut objects);
+                        }
+                    }
                     Err(ToolError::Incompatible { .. }) => {
                         self.observe_unread(family, table, &mut objects)?;
                         unread.push((family, table));
@@ -112,7 +120,8 @@ impl Kernel {
             self.mind_dormant(family, table, &mut objects);
             match self.tools.save_text(family, table.as_str()) {
                 Ok(saved) => {
-                    observe::observe_some(family, table, &saved, &|name| names.contains(name), &mut objects)
+                    observe::observe_some(family, table, &saved, &|name| names.contains(name), &mut objects);
+                    observe::ahead(family, table, &saved, &mut objects);
                 }
                 Err(ToolError::Incompatible { .. }) => self.observe_unread(family, table, &mut objects)?,
                 Err(error) => return Err(ApplyError::new("cannot read the tables")(error)),
@@ -141,6 +150,9 @@ impl Kernel {
             objects.insert(key, rule);
             return;
         }
+        if !self.guards {
+            return;
+        }
         match nft::wake(family, table) {
             Ok(()) => {
                 tracing::warn!(
@@ -150,6 +162,12 @@ impl Kernel {
             }
             Err(error) => tracing::error!(%error, "cannot take away {name}: none of its rules is in force"),
         }
+    }
+
+    fn has_dormant(&self) -> bool {
+        let all = self.families.iter().flat_map(|family| Table::ALL.map(|table| (*family, table)));
+        let mut all = all.filter(|_| self.variant() == Variant::Nft);
+        all.any(|(family, table)| nft::is_dormant(family, table).unwrap_or(false))
     }
 
     /// Tables that were woken since this was last asked.
@@ -216,6 +234,10 @@ impl Kernel {
     /// Whether somebody else may have changed what is ours. Where a table cannot be read, a closer look tells what is
     /// missing; everything is compared from time to time.
     pub fn is_touched(&mut self) -> bool {
+        // A table may have been dormant before.
+        if !std::mem::replace(&mut self.guards, true) && self.has_dormant() {
+            return true;
+        }
         let touched = self.watch.is_touched();
         if !touched || self.shadow.is_read() || self.watch.is_old() {
             return touched;

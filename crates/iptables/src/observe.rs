@@ -60,6 +60,38 @@ fn jump(family: IpFamily, table: Table, name: &str, rule: &str, out: &mut FxHash
     out.insert(key, Arc::from(lines));
 }
 
+/// Rules of others in built-in chains that take every packet before it gets to our jump. They are theirs and stay; who asks why
+/// nothing gets to our rules is told.
+pub fn ahead(family: IpFamily, table: Table, text: &str, out: &mut FxHashMap<Key, Value>) {
+    for hook in Hook::ALL {
+        let start = format!("-A {} ", hook.as_str());
+        let mut rules = text.lines().filter_map(|line| line.strip_prefix(&start));
+        let Some(rule) = rules.find(|rule| ends_all(rule) || leads_to_ours(rule)) else { continue };
+        if !leads_to_ours(rule) && rules.any(leads_to_ours) {
+            let value: Value = Arc::from(format!("{rule} (ahead of our jump, takes every packet)"));
+            out.insert(
+                Key::new(family, ChainId::BuiltIn(table, hook), Entry::Stray(0, value.clone())),
+                value,
+            );
+        }
+    }
+}
+
+fn leads_to_ours(rule: &str) -> bool {
+    rule.contains(PREFIX) && SavedRule::parse(rule).target().is_some_and(|target| target.starts_with(PREFIX))
+}
+
+/// Whether no packet gets beyond it: no condition, and a verdict.
+fn ends_all(rule: &str) -> bool {
+    let rule = SavedRule::parse(rule);
+    let words: Vec<&str> = rule.words.iter().map(String::as_str).collect();
+    let words = match &*words {
+        ["-m", "comment", "--comment", _, rest @ ..] => rest,
+        all => all,
+    };
+    matches!(words, ["-j", "ACCEPT" | "DROP" | "REJECT" | "RETURN" | "QUEUE" | "NFQUEUE", ..])
+}
+
 /// A chain of ours whose rules are being read.
 struct Seen {
     place: Place,
@@ -248,6 +280,28 @@ mod tests {
             ":INPUT ACCEPT [0:0]\n-A INPUT -j TOWPATH-INPUT\n-A INPUT -j X\n-A INPUT -j TOWPATH-INPUT\n";
         let want = ["INPUT Jump -j TOWPATH-INPUT\n-j TOWPATH-INPUT"];
         assert_eq!(objects(Table::Filter, text), want);
+    }
+
+    #[test]
+    fn what_takes_every_packet_ahead_of_our_jump_is_told() {
+        let ours = "-A FORWARD -m comment --comment x -j TOWPATH-FORWARD\n";
+        for (first, told) in [
+            ("-A FORWARD -j DROP\n", true),
+            ("-A FORWARD -m comment --comment \"panic mode\" -j ACCEPT\n", true),
+            ("-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n", true),
+            ("-A FORWARD -p tcp -j DROP\n", false),
+            ("-A FORWARD -j OTHERS\n", false),
+            ("-A INPUT -j DROP\n", false),
+        ] {
+            let count = |text: String| {
+                let mut out = FxHashMap::default();
+                ahead(IpFamily::V4, Table::Filter, &text, &mut out);
+                out.len()
+            };
+            assert_eq!(count(format!("{first}{ours}")), usize::from(told), "{first}");
+            assert_eq!(count(format!("{ours}{first}")), 0, "{first}");
+            assert_eq!(count(first.to_owned()), 0, "without our jump that is missing: {first}");
+        }
     }
 
     #[test]

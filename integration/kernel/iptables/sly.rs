@@ -58,6 +58,7 @@ pub(crate) const TESTS: &[Test] = &[
         })
     }),
     Test::new("policies_counters_and_the_other_variant_are_nothing_of_ours", nothing_of_ours),
+    Test::new("a_rule_of_others_ahead_of_our_jump_stays_and_is_told", ahead),
     Test::new("again_and_again", again_and_again),
     Test::new("changes_of_ours_are_not_taken_for_those_of_others", own_changes),
     Test::new("a_repair_is_told_with_its_difference", told),
@@ -174,6 +175,23 @@ fn own_changes() -> Result<()> {
     })
 }
 
+/// It is theirs. Who asks is told that it keeps all packets from our rules.
+fn ahead() -> Result<()> {
+    Plan::new(SMALL)?.hosts(&[POD])?.start()?.play(|stage| {
+        stage.iptables(current(), IpFamily::V4, "-t nat -I PREROUTING 1 -j ACCEPT")?;
+        stage.closed(POD, "10.96.0.10:80", Tcp)?;
+        for args in [&["explain", "--live", "--from", POD, "--to", "10.96.0.10:80"][..], &["diff"]] {
+            let output = stage.run_program(args)?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            ensure!(text.contains("-t nat PREROUTING: -j ACCEPT (ahead of our jump"), "{args:?}: {output:?}");
+            ensure!(!text.contains("as they should be"), "{text}");
+        }
+        stage.iptables(current(), IpFamily::V4, "-t nat -D PREROUTING 1")?;
+        ensure!(stage.metric(REPAIRS)? == 0.0, "something was written");
+        stage.reaches(POD, "10.96.0.10:80", Tcp, &BOTH)
+    })
+}
+
 /// Five times a second for a while: the log stays short, and the last one is repaired like the first.
 fn again_and_again() -> Result<()> {
     Plan::new(SMALL)?.hosts(&[POD])?.start()?.play(|stage| {
@@ -212,7 +230,11 @@ fn dormant() -> Result<()> {
             Ok(())
         })?;
         ensure!(stage.metric("towpath_kernel_writes_total")? == writes, "rules were written for that");
-        Ok(())
+        // One that was so before the start, too.
+        stage.stop()?;
+        stage.node().nft("add table ip nat { flags dormant; }")?;
+        stage.start()?;
+        stage.soon("a Service that answers", |stage| stage.reach(POD, "10.96.0.10:80", Tcp).map(drop))
     })
 }
 
