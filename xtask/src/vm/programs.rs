@@ -100,6 +100,14 @@ const TABLE: &[Row] = &[
     (
         "towpath-integration",
         "kernel",
+        &["drain::ipvs::clients"],
+        100,
+        "mode ipvs: resets at the drain deadline",
+        &[],
+    ),
+    (
+        "towpath-integration",
+        "kernel",
         &["rolling::ipvs::"],
         40,
         "mode ipvs: rolling updates under traffic",
