@@ -169,7 +169,7 @@ fn foreign_tables_change() -> Result<()> {
         stage.node().nft(FOREIGN)?;
         let foreign = foreign_rules(stage)?;
         let full = full_syncs(stage)?;
-        wait::until("a look at the kernel", 4 * DEADLINE, || Ok((full_syncs(stage)? > full).then_some(())))?;
+        wait::until("a look at the kernel", 20 * DEADLINE, || Ok((full_syncs(stage)? > full).then_some(())))?;
         stage.change(|scene| scene.services[0].ports[0].port = 81)?;
         ensure!(foreign_rules(stage)? == foreign, "foreign tables changed");
         stage.node().nft("delete table inet foo")?;

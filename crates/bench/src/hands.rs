@@ -27,7 +27,7 @@ const BY_NFT: &[Hand] = &[
     &["nft", "delete", "table", "ip6", "towpath"],
     &["nft", "flush", "map", "ip", "towpath", "vip-slots-07"],
     &["nft", "flush", "chain", "ip", "towpath", "services"],
-    &["nft", "insert", "rule", "ip", "towpath", "services", "drop"],
+    &["nft", "insert", "rule", "ip", "towpath", "services", "ip", "daddr", "192.0.2.1", "drop"],
     &["nft", "add", "table", "ip", "towpath", "{ flags dormant; }"],
 ];
 const OF_LEGACY: &[Hand] = &[

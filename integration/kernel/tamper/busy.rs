@@ -59,7 +59,7 @@ fn beside_a_busy_program() -> Result<()> {
 
 fn tampered(stage: &mut Stage) -> Result<()> {
     let start = full_syncs(stage)?;
-    wait::until("two looks because of the other program", 4 * DEADLINE, || {
+    wait::until("two looks because of the other program", 20 * DEADLINE, || {
         Ok((full_syncs(stage)? >= start + 2.0).then_some(()))
     })?;
     let calm = full_syncs(stage)?;
