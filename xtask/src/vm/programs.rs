@@ -124,6 +124,7 @@ const TABLE: &[Row] = &[
     ),
     ("towpath-integration", "kernel", &["policies::ipvs::"], 25, "mode ipvs: traffic policies", &[]),
     ("towpath-integration", "kernel", &["tamper::ipvs::"], 200, "mode ipvs: repair", &[]),
+    ("towpath-integration", "kernel", &["show::ipvs::the_page"], 40, "mode ipvs: the debug page", &[]),
     ("towpath-integration", "kernel", &["self-probe::ipvs::"], 210, "mode ipvs: the self-probe", &[]),
     (
         "towpath-integration",
