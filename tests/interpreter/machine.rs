@@ -88,6 +88,9 @@ impl Machine<'_> {
                 Then::Verdict(Verdict::Accept) => return Ok(Some(End::Accept)),
                 Then::Verdict(Verdict::Drop) => return Ok(Some(End::Drop)),
                 Then::Verdict(Verdict::Return) => return Ok(None),
+                Then::Verdict(Verdict::Other(code)) => {
+                    return Err(format!("verdict {code} is nothing that a rule of ours has").into());
+                }
                 Then::Verdict(Verdict::Goto(next)) => return self.chain(&next, depth + 1),
                 Then::Verdict(Verdict::Jump(next)) => {
                     if let Some(end) = self.chain(&next, depth + 1)? {
