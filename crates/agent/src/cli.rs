@@ -10,7 +10,7 @@ use model::IpFamily;
 use resolve::Mode;
 
 use crate::client::AgentArgs;
-use crate::{diff, list, status, top};
+use crate::{diff, list_flows, status, top};
 
 /// A Kubernetes service proxy for each node.
 #[derive(Debug, Parser)]
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Show how the agent on this node is doing.
     Status(status::StatusArgs),
     /// List live connections by Service and endpoint.
-    Flows(list::FlowsArgs),
+    Flows(list_flows::FlowsArgs),
     /// Show the busiest Services, live.
     Top(top::TopArgs),
     /// Remove all that is ours from the kernel, in every mode, and nothing else.

@@ -23,7 +23,7 @@ use netlink::{NetlinkError, Socket};
 use nftables::{Connection, MOST_RESETS, Resets};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::flows;
+use crate::stale_flows;
 
 /// How long conntrack keeps a connection that is answered with resets.
 const KEEP: Duration = Duration::from_secs(60);
@@ -278,7 +278,7 @@ fn filters(family: IpFamily, protocol: Protocol, reached: &Reached) -> Vec<Filte
         let of = |e: &EndpointAddr| Filter { reply_src: Some(e.ip), reply_sport: Some(e.port), ..base };
         endpoints.iter().map(of).collect()
     } else if frontends.len() <= ONE_BY_ONE {
-        frontends.iter().map(|frontend| flows::narrow(&base, frontend)).collect()
+        frontends.iter().map(|frontend| stale_flows::narrow(&base, frontend)).collect()
     } else {
         vec![base]
     }

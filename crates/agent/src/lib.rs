@@ -30,10 +30,9 @@ mod driver;
 mod duties;
 mod events;
 mod explain;
-mod flows;
 mod health;
 mod janitor;
-mod list;
+mod list_flows;
 mod listing;
 mod load;
 mod local_book;
@@ -56,6 +55,7 @@ mod shadow;
 mod signals;
 mod snapshot;
 mod source;
+mod stale_flows;
 mod status;
 mod switch;
 mod sync;
@@ -83,7 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         cli::Command::Migrate(args) => return migrate::migrate(&args),
         cli::Command::Diff(args) => return diff::diff(&args),
         cli::Command::Status(args) => return status::status(&args),
-        cli::Command::Flows(args) => list::flows(&args),
+        cli::Command::Flows(args) => list_flows::flows(&args),
         cli::Command::Top(args) => top::top(&args),
     };
     match result {

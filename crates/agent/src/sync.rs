@@ -24,7 +24,6 @@ use crate::dns_feed::DnsFeed;
 use crate::drain::Cutter;
 use crate::driver::Driver;
 use crate::events::Events;
-use crate::flows;
 use crate::janitor::Janitor;
 use crate::local_book::{HealthNews, LocalBook};
 use crate::metrics::RepairedLabel;
@@ -34,6 +33,7 @@ use crate::opened::Opened;
 use crate::options::proxy_config;
 use crate::repair::{Logging, Reporter, Telling};
 use crate::self_probe::Canary;
+use crate::stale_flows;
 use crate::switch::Switch;
 use guard::Foreign;
 use share::Share;
@@ -471,9 +471,9 @@ impl SyncLoop {
     fn clean_flows(&mut self) {
         let checks = std::mem::take(&mut self.flows_due);
         let Some(socket) = self.conntrack.as_mut().filter(|_| !checks.is_empty()) else { return };
-        let ground = flows::Ground { config: self.engine.config(), facts: self.engine.store().facts() };
+        let ground = stale_flows::Ground { config: self.engine.config(), facts: self.engine.store().facts() };
         let started = Instant::now();
-        let cleaned = flows::clean(socket, ground, &checks);
+        let cleaned = stale_flows::clean(socket, ground, &checks);
         let metrics = &self.board.metrics;
         for (family, deleted) in IpFamily::ALL.into_iter().zip(cleaned.deleted) {
             let label = FamilyLabel::of(family);
