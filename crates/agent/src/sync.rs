@@ -1,15 +1,17 @@
 //! The thread that owns the engine: changes in, a committed kernel out.
 
+mod cleaning;
 mod draining;
 mod guard;
 mod moving;
 mod noting;
 mod share;
+mod telling;
 mod tending;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use config::Settings;
 use dataplane::{ApplyError, Draining, FlowCheck, SyncReport};
@@ -19,7 +21,7 @@ use resolve::ProxyConfig;
 
 use crate::ask::{Question, Seen};
 use crate::audit::{Because, Waiting};
-use crate::board::{Board, Copy, LastSync};
+use crate::board::{Board, Copy};
 use crate::dns_feed::DnsFeed;
 use crate::drain::Cutter;
 use crate::driver::Driver;
@@ -27,13 +29,11 @@ use crate::events::Events;
 use crate::janitor::Janitor;
 use crate::local_book::{HealthNews, LocalBook};
 use crate::metrics::RepairedLabel;
-use crate::metrics::{FamilyLabel, now_seconds};
 use crate::modes::Place;
 use crate::opened::Opened;
 use crate::options::proxy_config;
 use crate::repair::{Logging, Reporter, Telling};
 use crate::self_probe::Canary;
-use crate::stale_flows;
 use crate::switch::Switch;
 use guard::Foreign;
 use share::Share;
@@ -295,32 +295,6 @@ impl SyncLoop {
         self.note_work();
     }
 
-    fn note_work(&self) {
-        if self.engine.has_work() {
-            self.board.state().health.queue();
-            self.board.metrics.queued(now_seconds());
-        }
-    }
-
-    fn count(&mut self, change: &Change) {
-        let metrics = &self.board.metrics;
-        metrics.changes.inc();
-        match change {
-            Change::Service(_) | Change::ServiceGone(_) => {
-                metrics.service_changes.inc();
-                metrics.service_changes_pending.inc();
-            }
-            Change::Slice(_) | Change::ImportSlice(_) | Change::SliceGone(_) => {
-                metrics.endpoint_changes.inc();
-                metrics.endpoint_changes_pending.inc();
-            }
-            Change::Trigger { family, at_ms } if self.triggers.len() < TRIGGERS => {
-                self.triggers.push((*family, *at_ms));
-            }
-            _ => {}
-        }
-    }
-
     fn sync(&mut self) {
         self.place_canary();
         let started = Instant::now();
@@ -346,20 +320,7 @@ impl SyncLoop {
         self.retry = None;
         self.tending.after_sync(Instant::now());
         self.take_drains(&mut report);
-        if let Some(full) = &report.full {
-            let foreign = self.foreign.take();
-            let drift = self.note_repair(foreign, &full.drift, took);
-            let news = report.writes > 0 || drift > 0 || !self.board.state().synced_once;
-            if news {
-                tracing::info!(observed = full.observed, written = report.writes, ?took, "{COMPARED}");
-            } else {
-                tracing::debug!(observed = full.observed, written = 0, ?took, "{COMPARED}");
-            }
-            // A full comparison holds everything twice for a moment.
-            netlink::give_back_memory();
-        } else {
-            tracing::debug!(services = report.services.len(), written = report.writes, ?took, "synced");
-        }
+        self.tell_sync(&report, took);
         // After a move to another mode there may be changes that only the rules of before have.
         if let Some(dns) = self.followers.dns.as_mut().filter(|_| !self.engine.has_work()) {
             dns.committed(self.engine.store());
@@ -386,59 +347,9 @@ impl SyncLoop {
         }
     }
 
-    /// Most often it is a wrong name, and then no endpoint is local either.
-    fn look_for_node(&mut self) {
-        let store = self.engine.store();
-        let missing = store.facts().node.is_none();
-        if missing && !self.node_missing {
-            tracing::warn!(
-                "no Node object is named {:?}: its zone and pod CIDRs are not known, its addresses are taken from the kernel, and \
-                 /healthz says that load balancers should not use it; if that is not this node's name, give it with \
-                 --hostname-override, since endpoints are local by that name",
-                &**store.node_name()
-            );
-        } else if self.node_missing && !missing {
-            tracing::info!("the Node object is there");
-        }
-        self.node_missing = missing;
-    }
-
-    /// How long it took from the cause of each slice's change until the kernel has it.
-    fn measure_triggers(&mut self) {
-        let now = now_seconds();
-        for (family, at_ms) in self.triggers.drain(..) {
-            let took = (now - at_ms as f64 / 1000.0).max(0.0);
-            self.board.metrics.programming.get_or_create(&FamilyLabel::of(family)).observe(took);
-        }
-    }
-
     /// Whether all that is known is programmed.
     fn settled(&self) -> bool {
         self.engine.is_ready() && !self.engine.has_work() && self.retry.is_none()
-    }
-
-    fn show(&self, report: &SyncReport, took: Duration) {
-        let metrics = &self.board.metrics;
-        metrics.synced(took, report.full.is_some(), now_seconds());
-        metrics.service_changes_pending.set(0);
-        metrics.endpoint_changes_pending.set(0);
-        metrics.writes.inc_by(report.writes as u64);
-        metrics.objects.set(self.engine.object_count() as i64);
-        metrics.services.set(self.engine.store().service_count() as i64);
-        let mut state = self.board.state();
-        state.health.done();
-        state.health.set_eligible(self.engine.store().facts());
-        state.last_error = None;
-        state.last_sync = Some(last_sync(report, took));
-        drop(state);
-        self.board.listing.take_in(self.engine.store(), &report.services);
-        if report.full.is_some() || report.conflicts_changed {
-            self.count_problems();
-        }
-    }
-
-    fn count_problems(&self) {
-        self.board.metrics.problems.set(self.engine.problem_count() as i64);
     }
 
     fn failed(&mut self, error: &ApplyError) {
@@ -451,44 +362,6 @@ impl SyncLoop {
         state.last_error = Some(text);
         // What somebody else did to our rules waits too, though no change of the cluster asked for it.
         state.health.queue();
-    }
-
-    /// The same failure again and again is told now and then.
-    fn log_failure(&mut self, text: &str, wait: Duration) {
-        let now = Instant::now();
-        let told = |(last, at): &(String, Instant)| last == text && now.duration_since(*at) < RETRY_LAST;
-        let told = self.told_failure.as_ref().is_some_and(told);
-        if told && wait < RETRY_LAST {
-            return tracing::debug!("{text}; comparing everything again in {wait:?}");
-        }
-        self.told_failure = Some((text.to_owned(), now));
-        tracing::error!(
-            "{text}; the kernel keeps its last good state; comparing everything again in {wait:?}"
-        );
-    }
-
-    /// Cleans what is due. What fails is due again later: a client that goes on sending keeps a stale flow alive.
-    fn clean_flows(&mut self) {
-        let checks = std::mem::take(&mut self.flows_due);
-        let Some(socket) = self.conntrack.as_mut().filter(|_| !checks.is_empty()) else { return };
-        let ground = stale_flows::Ground { config: self.engine.config(), facts: self.engine.store().facts() };
-        let started = Instant::now();
-        let cleaned = stale_flows::clean(socket, ground, &checks);
-        let metrics = &self.board.metrics;
-        for (family, deleted) in IpFamily::ALL.into_iter().zip(cleaned.deleted) {
-            let label = FamilyLabel::of(family);
-            metrics.flows_deleted.get_or_create(&label).inc_by(deleted as u64);
-            metrics.flow_cleaning.get_or_create(&label).observe(started.elapsed().as_secs_f64());
-        }
-        let deleted: usize = cleaned.deleted.iter().sum();
-        if deleted > 0 {
-            tracing::info!(deleted, "deleted conntrack flows whose endpoint is gone");
-        }
-        if let Some(error) = cleaned.error {
-            tracing::error!(%error, "cannot delete stale conntrack flows; trying again in {FLOWS_AGAIN:?}");
-            self.flows_due = cleaned.failed;
-            self.next_flows = Instant::now() + FLOWS_AGAIN;
-        }
     }
 
     fn answer(&self, reply: &SyncSender<Copy>) {
@@ -504,11 +377,6 @@ impl SyncLoop {
         copy.took = started.elapsed();
         let _ = reply.send(copy);
     }
-}
-
-fn last_sync(report: &SyncReport, took: Duration) -> LastSync {
-    let (services, full) = (report.services.len(), report.full.is_some());
-    LastSync { at: SystemTime::now(), took, writes: report.writes, services, full }
 }
 
 /// Gives an engine other settings; its mode stays.

@@ -1,56 +1,22 @@
 //! The reconcile loop's state: everything between a Change and a committed kernel.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Change, NamespacedName, Problem, Store, Subject, Touched};
+use model::{Change, NamespacedName, Problem, Store, Touched};
 use resolve::{Conflict, LocalView, ProxyConfig, resolve};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::refusals::refusal_problem;
 use crate::{
-    ApplyError, Dataplane, DrainCheck, DrainNews, DrainTracker, FlowCheck, FlowTracker, Ground, Ledger,
-    Operate, Plan, Refusal, Start, Summary,
+    ApplyError, Dataplane, DrainCheck, DrainNews, DrainTracker, FlowCheck, FlowTracker, FullReport, Ground,
+    Ledger, Operate, Plan, Refusal, Start, Summary, SyncReport, conflict_problem,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
     Ground,
     Service(NamespacedName),
-}
-
-/// What one sync did.
-#[derive(Debug, Default)]
-pub struct SyncReport {
-    /// Objects created, updated or deleted in the kernel.
-    pub writes: usize,
-    /// Services that were resolved again, each with what it has on this node now (nothing, if it is gone).
-    pub services: Vec<(NamespacedName, LocalView)>,
-    /// What was written.
-    pub plan: Summary,
-    /// Conntrack flows to look at.
-    pub flows: Vec<FlowCheck>,
-    /// What became of endpoints of Services with a drain deadline.
-    pub drains: Vec<DrainNews>,
-    /// Services with a drain deadline: of the first sync only, since endpoints may have gone before it.
-    pub drain_checks: Vec<DrainCheck>,
-    /// Problems that appeared or changed.
-    pub problems: Vec<Problem>,
-    /// The list of contested frontends changed, or that of what the kernel refused.
-    pub conflicts_changed: bool,
-    /// What is known of the node changed, or the settings did.
-    pub node_changed: bool,
-    /// It compared everything with the kernel.
-    pub full: Option<FullReport>,
-}
-
-/// What a full comparison found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FullReport {
-    /// Objects of ours that the kernel had.
-    pub observed: usize,
-    /// Objects that differed from what this process had made of them: what repairs them.
-    pub drift: Summary,
 }
 
 /// Holds the store, the ledger and the dataplane together. Does no I/O but the dataplane's.
@@ -456,65 +422,5 @@ impl<D: Operate> Engine<D> {
     /// everything.
     pub fn tend(&mut self) -> Result<Option<Duration>, ApplyError> {
         self.dataplane.tend().inspect_err(|_| self.full = true)
-    }
-}
-
-fn refusal_problem(refusal: &Refusal) -> Problem {
-    Problem {
-        subject: Subject {
-            origin: Arc::from(""),
-            object: format!("Service {} in the kernel", refusal.service).into(),
-        },
-        field: String::new(),
-        message: refusal_message(refusal),
-    }
-}
-
-fn refusal_message(refusal: &Refusal) -> String {
-    let reason = &refusal.reason;
-    match &refusal.instead {
-        None => format!(
-            "the kernel does not take its rules, so it is not served on this node; others are: {reason}"
-        ),
-        Some(instead) => format!(
-            "the kernel does not take its rules as they are, so it is served with {instead}: {reason}"
-        ),
-    }
-}
-
-/// The Problem of a Service that does not get all frontends it asks for.
-pub fn conflict_problem(name: &NamespacedName, conflicts: &[Conflict]) -> Option<Problem> {
-    if conflicts.is_empty() {
-        return None;
-    }
-    let list: Vec<String> =
-        conflicts.iter().map(|c| format!("{} (served by {})", c.frontend, c.winner)).collect();
-    Some(Problem {
-        subject: Subject { origin: Arc::from(""), object: format!("Service {name}").into() },
-        field: "spec".into(),
-        message: format!(
-            "other ports or older Services have these frontends, so it is not served there: {}; give it others",
-            list.join(", ")
-        ),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_says_what_is_served() {
-        let cases = [
-            (None, "so it is not served on this node; others are: no room"),
-            (Some("scheduler rr instead of lc"), "so it is served with scheduler rr instead of lc: no room"),
-        ];
-        for (instead, expected) in cases {
-            let service = NamespacedName::new("ns", "name");
-            let instead = instead.map(str::to_owned);
-            let problem = refusal_problem(&Refusal { service, reason: "no room".into(), instead });
-            assert!(problem.message.ends_with(expected), "{}", problem.message);
-            assert_eq!(&*problem.subject.object, "Service ns/name in the kernel");
-        }
     }
 }

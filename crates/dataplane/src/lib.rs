@@ -19,16 +19,20 @@ mod ledger;
 mod pace;
 mod place;
 mod plan;
+mod refusals;
+mod report;
 mod start;
 
 pub use drain::{DrainCheck, DrainNews, DrainTracker, Leaver};
 pub use draining::{Draining, Drains, MOST_DRAINING};
-pub use engine::{Engine, FullReport, SyncReport, conflict_problem};
+pub use engine::Engine;
 pub use flows::{FlowCheck, FlowTracker};
 pub use ledger::Ledger;
 pub use pace::Pace;
 pub use place::place;
 pub use plan::{Plan, Step, Summary};
+pub use refusals::conflict_problem;
+pub use report::{FullReport, SyncReport};
 pub use start::Start;
 
 use std::fmt::Debug;
