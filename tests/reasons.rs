@@ -80,7 +80,9 @@ fn reasons(case: &TopologyCase, spec: &TopologyEndpoint, local_only: bool) -> Ve
         _ if local_only && !spec.local => &["on node other-node", "the traffic policy is Local"],
         (false, true) if local_only => &["terminating", "ready endpoints exist on this node"],
         (false, true) => &["terminating", "ready endpoints exist"],
-        _ if case.service.prefer_local => &["on node other-node", "prefers the ready endpoints of this node"],
+        _ if case.service.prefer_local && case.endpoints.iter().any(|e| e.local && e.ready) => {
+            &["on node other-node", "prefers the ready endpoints of this node"]
+        }
         _ if !spec.zone_hints.contains(&case.node.zone)
             && !spec.zone_hints.is_empty()
             && !spec.node_hints.contains(&case.node.name) =>

@@ -19,8 +19,21 @@ struct Towpath {
 }
 
 /// One of these is a value of each flag, and not its default.
-const VALUES: &[&str] =
-    &["true", "false", "0", "7", "7s", "1.1.1.1", "1.1.1.1:7", "A=true", "a=7", "manifests", "legacy", "x"];
+const VALUES: &[&str] = &[
+    "true",
+    "false",
+    "0",
+    "7",
+    "7s",
+    "1.1.1.1",
+    "1.1.1.1:7",
+    "2001:db8::7",
+    "A=true",
+    "a=7",
+    "manifests",
+    "legacy",
+    "x",
+];
 /// They say what to do, not how.
 const ACTIONS: &[&str] = &["config", "write-config-to", "cleanup", "init-only", "master", "help"];
 /// They beat a file.
