@@ -329,25 +329,26 @@ impl DecisionView {
 }
 
 fn frontends(route: &Route) -> Vec<FrontendView> {
-    let vips = route.vips.iter().map(|vip| FrontendView {
-        kind: match vip.kind {
+    let view = |(kind, address, allowed_sources)| FrontendView { kind, address, allowed_sources };
+    frontends_of(route).map(view).collect()
+}
+
+/// Every frontend of a Route in words: what it is, its address or port, and whom it is open to, if not to all.
+pub(crate) fn frontends_of(
+    route: &Route,
+) -> impl Iterator<Item = (&'static str, String, Option<Vec<String>>)> + '_ {
+    let texts = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect();
+    let vips = route.vips.iter().map(move |vip| {
+        let kind = match vip.kind {
             VipKind::ClusterIp => "clusterIP",
             VipKind::ExternalIp => "externalIP",
             VipKind::LoadBalancer => "loadBalancer",
-        },
-        address: model::EndpointAddr { ip: vip.ip, port: route.port }.to_string(),
-        allowed_sources: vip.allowed_sources.as_deref().map(texts),
+        };
+        let address = model::EndpointAddr { ip: vip.ip, port: route.port }.to_string();
+        (kind, address, vip.allowed_sources.as_deref().map(texts))
     });
-    let node_port = route.node_port.map(|port| FrontendView {
-        kind: "nodePort",
-        address: port.to_string(),
-        allowed_sources: route.node_port_sources.as_deref().map(texts),
-    });
-    vips.chain(node_port).collect()
-}
-
-fn texts(nets: &[ipnet::IpNet]) -> Vec<String> {
-    nets.iter().map(ToString::to_string).collect()
+    let sources = move || route.node_port_sources.as_deref().map(texts);
+    vips.chain(route.node_port.map(|port| ("nodePort", port.to_string(), sources())))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use page::{
 use resolve::{Decision, LocalSource, Member, Mode, Roster, Route, Standing, VipKind, places};
 
 use super::Found;
+use crate::view::frontends_of;
 
 /// `lines`: its kernel objects.
 pub(super) fn service(found: &Found, lines: &[String]) -> ServiceView {
@@ -162,25 +163,8 @@ fn is_of(frontend: &model::FrontendKey, route: &Route, service: &Service) -> boo
 }
 
 fn frontends(route: &Route) -> Vec<FrontendView> {
-    let vips = route.vips.iter().map(|vip| FrontendView {
-        kind: match vip.kind {
-            VipKind::ClusterIp => "clusterIP",
-            VipKind::ExternalIp => "externalIP",
-            VipKind::LoadBalancer => "loadBalancer",
-        },
-        address: EndpointAddr { ip: vip.ip, port: route.port }.to_string(),
-        allowed_sources: vip.allowed_sources.as_deref().map(texts),
-    });
-    let node_port = route.node_port.map(|port| FrontendView {
-        kind: "nodePort",
-        address: port.to_string(),
-        allowed_sources: route.node_port_sources.as_deref().map(texts),
-    });
-    vips.chain(node_port).collect()
-}
-
-fn texts(nets: &[ipnet::IpNet]) -> Vec<String> {
-    nets.iter().map(ToString::to_string).collect()
+    let view = |(kind, address, allowed_sources)| FrontendView { kind, address, allowed_sources };
+    frontends_of(route).map(view).collect()
 }
 
 /// Whose source becomes the node's.
