@@ -207,11 +207,14 @@ pub(crate) fn metric(node: &NetNs, name: &str) -> Result<f64> {
     line.and_then(|value| value.parse().ok()).with_context(|| format!("no metric {name} in:\n{}", page.body))
 }
 
-/// One page for people.
+/// One page for people; what costs the program too much to be made all the time, when it is ready to make it.
 pub(crate) fn page(node: &NetNs, path: &str) -> Result<String> {
-    let page = http::get(node, METRICS, path)?.with_context(|| format!("nobody serves {path}"))?;
-    ensure!(page.status == 200, "{path}: status {}: {}", page.status, page.body);
-    Ok(page.body)
+    wait::until(path, PATIENCE, || {
+        let page = http::get(node, METRICS, path)?.with_context(|| format!("nobody serves {path}"))?;
+        let later = page.status == 503 && page.body.contains("ask again");
+        ensure!(later || page.status == 200, "{path}: status {}: {}", page.status, page.body);
+        Ok((!later).then_some(page.body))
+    })
 }
 
 /// The end of a log.
