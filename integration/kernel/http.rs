@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use testkit::netns::NetNs;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Pages stand back for everything else, and an emulated machine has one slow processor.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// An answer.
 #[derive(Debug)]
