@@ -41,7 +41,7 @@ use crate::vm::report::Run;
 /// The kernel that `cargo xtask test` boots.
 pub const TESTED: &str = "6.12";
 /// After how many minutes a machine is stopped, unless told otherwise.
-const LIMIT: u64 = 30;
+const LIMIT: u64 = 40;
 
 /// What to run, and where.
 #[derive(Debug, Args)]
